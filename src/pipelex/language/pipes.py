@@ -1,0 +1,173 @@
+"""What each kind of pipe declares: one frozen class a kind. Pure; travels inside the LibraryCrate.
+
+The same classes hold references as written (after parsing) and absolute references (after linking).
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, JsonValue
+
+from pipelex.values.frozen import Frozen
+from pipelex.values.slots import Slot
+
+ModelChoice = str | dict[str, JsonValue]
+"""A reference (`$preset`, `@alias`, `~waterfall`, bare handle) or an inline setting with its `model` key."""
+
+TagStyle = Literal["xml", "square_brackets", "ticks", "no_tag"]
+TextFormat = Literal["plain", "markdown", "html", "json"]
+TemplateCategory = Literal["basic", "html", "markdown", "mermaid"]
+
+
+BY_ALIAS = ConfigDict(
+    frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True, serialize_by_alias=True
+)
+"""For the models with a key of MTHDS that cannot be a Python attribute name."""
+
+
+class TemplatingStyle(Frozen):
+    """How values are printed into a prompt (MTHDS section 11.2)."""
+
+    tag_style: TagStyle = "xml"
+    text_format: TextFormat = "plain"
+
+
+class BasePipe(Frozen):
+    """What every pipe declares. `inputs` keeps the order of declaration."""
+
+    description: str
+    inputs: dict[str, Slot] = {}
+    output: Slot
+    input_hints: dict[str, dict[str, str]] = {}
+
+
+class PipeLLM(BasePipe):
+    """Ask a language model (MTHDS section 9.1)."""
+
+    type: Literal["PipeLLM"]
+    prompt: str | None = None
+    system_prompt: str | None = None
+    model: ModelChoice | None = None
+    templating_style: TemplatingStyle | None = None
+
+
+class PipeExtract(BasePipe):
+    """Read the pages of a document or an image (MTHDS section 9.6)."""
+
+    type: Literal["PipeExtract"]
+    model: ModelChoice | None = None
+    max_page_images: int | None = Field(default=None, ge=0)
+    page_views: bool = False
+    page_views_dpi: int = Field(default=150, gt=0, le=600)
+
+
+class FromPath(Frozen):
+    """A construct value read at a path of an input."""
+
+    model_config = BY_ALIAS
+
+    from_: str = Field(alias="from")
+    list_to_dict_keyed_by: str | None = None
+
+
+class FromTemplate(Frozen):
+    """A construct value rendered from a template."""
+
+    template: str
+
+
+class Literally(Frozen):
+    """A construct value written in the file."""
+
+    value: JsonValue
+
+
+class Nested(Frozen):
+    """A construct value made of named values."""
+
+    fields: dict[str, ConstructValue]
+
+
+ConstructValue = FromPath | FromTemplate | Literally | Nested
+
+
+class ComposeTemplate(Frozen):
+    """A template that makes a text or an Html."""
+
+    template: str
+    category: TemplateCategory = "basic"
+    templating_style: TemplatingStyle | None = None
+    extra_context: dict[str, JsonValue] = {}
+
+
+class PipeCompose(BasePipe):
+    """Make a value from others without a model: exactly one of `template`, `construct` (MTHDS section 9.9)."""
+
+    model_config = BY_ALIAS
+
+    type: Literal["PipeCompose"]
+    template: ComposeTemplate | None = None
+    construct_fields: dict[str, ConstructValue] | None = Field(default=None, alias="construct")
+
+
+class PipeFunc(BasePipe):
+    """Call a Python function (MTHDS section 9.3)."""
+
+    type: Literal["PipeFunc"]
+    function_name: str = Field(min_length=1)
+
+
+class Step(Frozen):
+    """One call of a pipe in a sequence or a parallel; `batch_over`/`batch_as` run it once per item."""
+
+    pipe: str
+    result: str | None = None
+    nb_output: int | None = Field(default=None, ge=1)
+    multiple_output: bool | None = None
+    batch_over: str | None = None
+    batch_as: str | None = None
+
+
+class PipeSequence(BasePipe):
+    """Run steps in order, in one memory (MTHDS section 9A.1)."""
+
+    type: Literal["PipeSequence"]
+    steps: tuple[Step, ...]
+
+
+class PipeParallel(BasePipe):
+    """Run branches concurrently, each in its own copy of the memory (MTHDS section 9A.2)."""
+
+    type: Literal["PipeParallel"]
+    branches: tuple[Step, ...]
+    add_each_output: bool = False
+
+
+class PipeCondition(BasePipe):
+    """Choose a pipe by an expression: exactly one of `expression`, `expression_template` (MTHDS section 9A.3)."""
+
+    type: Literal["PipeCondition"]
+    expression: str | None = None
+    expression_template: str | None = None
+    outcomes: dict[str, str]
+    default_outcome: str
+
+
+class PipeBatch(BasePipe):
+    """Run a pipe once per item of a list (MTHDS section 9A.4)."""
+
+    type: Literal["PipeBatch"]
+    branch_pipe_code: str
+    input_list_name: str
+    input_item_name: str
+
+
+Pipe = Annotated[
+    PipeLLM | PipeExtract | PipeCompose | PipeFunc | PipeSequence | PipeParallel | PipeCondition | PipeBatch,
+    Field(discriminator="type"),
+]
+
+CONTROLLERS = (PipeSequence, PipeParallel, PipeCondition, PipeBatch)
+OUTCOME_WORDS = frozenset({"fail", "continue"})
+"""Words an outcome may be instead of a pipe."""
