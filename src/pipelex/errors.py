@@ -168,8 +168,8 @@ class DocumentError(InputError):
     code = "document-error"
 
 
-class ConfigError(PipelexError):
-    """A setting is wrong; the operator can mend it."""
+class ConfigError(_ProblemsError):
+    """A setting is wrong; the operator can mend it. Carries every problem when files of settings were read."""
 
     code = "config-error"
 

@@ -50,7 +50,7 @@ class Bundle(Frozen):
     def problem(
         self, code: str, message: str, *path: str | int, hint: str | None = None, is_warning: bool = False
     ) -> Problem:
-        """A problem that points at the key path, e.g. `("pipe", "summarize", "inputs", "letter")`, or its nearest parent."""
+        """A problem that points at the key path, e.g. `("pipe", "summarize", "inputs")`, or at its nearest parent."""
         from pipelex.language.positions import problem_at
 
         return problem_at(self.source, self.text, path, code, message, hint=hint, is_warning=is_warning)

@@ -45,6 +45,7 @@ class PipeCall(Frozen):
     `path` is the codes of the calling pipes, outermost first, this pipe excluded.
     `nb_output` and `multiple_output` override the declared multiplicity of the output (MTHDS section 9A.1).
     `shares_memory` says whether what the pipe stores under names comes back to the caller.
+    `is_branch` says that the caller runs it beside others, as a branch of a parallel.
     """
 
     pipe: str
@@ -56,6 +57,7 @@ class PipeCall(Frozen):
     nb_output: int | None = None
     multiple_output: bool | None = None
     shares_memory: bool = False
+    is_branch: bool = False
 
 
 class PipeResult(Frozen):

@@ -1,79 +1,22 @@
-"""Concepts once linked: absolute names, resolved references, and the questions one asks of them. Pure; replayed."""
+"""The concepts of one library, and the questions one asks of them. Pure; replayed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from enum import StrEnum
+from typing import Any
 
-from pydantic import JsonValue
+from pipelex.values.concept import Concept, Field, FieldType
+from pipelex.values.natives import NATIVES
 
-from pipelex.values.frozen import Frozen
-
-
-class FieldType(StrEnum):
-    """The types a structure field may have (MTHDS section 4.3)."""
-
-    TEXT = "text"
-    INTEGER = "integer"
-    NUMBER = "number"
-    BOOLEAN = "boolean"
-    DATE = "date"
-    DATETIME = "datetime"
-    TIME = "time"
-    LIST = "list"
-    DICT = "dict"
-    CONCEPT = "concept"
-
-
-class Field(Frozen):
-    """One field of a structured concept.
-
-    `concept` is the absolute reference when `type` is concept, or a list whose `item_type` is concept.
-    `item_type` None on a list means unconstrained items; `value_type` None on a dict means unconstrained values.
-    """
-
-    description: str
-    type: FieldType = FieldType.TEXT
-    required: bool = False
-    default: JsonValue = None
-    choices: tuple[str, ...] = ()
-    item_type: FieldType | None = None
-    value_type: FieldType | None = None
-    concept: str | None = None
-    minimum: float | None = None
-    """Natives only: the lowest value allowed."""
-    maximum: float | None = None
-    """Natives only: the highest value allowed."""
-    hints: dict[str, str] = {}
-
-
-class Concept(Frozen):
-    """A named, singular type of content.
-
-    `fields` None and `refines` None is a text-valued concept; `refines` inherits the parent's whole structure.
-    """
-
-    ref: str
-    description: str
-    refines: str | None = None
-    fields: dict[str, Field] | None = None
-    is_open: bool = False
-    """Natives only (Composite, Dynamic, Anything): any keys are allowed."""
-    hints: dict[str, str] = {}
-
-    @property
-    def code(self) -> str:
-        """The bare PascalCase code."""
-        return self.ref.rpartition(".")[2]
+__all__ = ["Concept", "Concepts", "Field", "FieldType"]
 
 
 class Concepts(Mapping[str, Concept]):
     """The concepts of one library plus the natives, by absolute reference."""
 
     def __init__(self, own: Mapping[str, Concept]) -> None:
-        from pipelex.values.natives import NATIVES
-
         self._all: dict[str, Concept] = {**NATIVES, **own}
+        self._classes: dict[str, Any] = {}  # content classes, filled and read by hydrate alone
 
     def __getitem__(self, ref: str) -> Concept:
         return self._all[ref]
@@ -106,6 +49,10 @@ class Concepts(Mapping[str, Concept]):
         last = self.ancestry(ref)[-1]
         found = self._all[last]
         return "native.Text" if found.fields is None and not found.is_open else last
+
+    def is_open(self, ref: str) -> bool:
+        """Whether contents of this concept may have any keys (Composite, Dynamic, Anything)."""
+        return self._all[self.ancestry(ref)[-1]].is_open
 
     def is_text(self, ref: str) -> bool:
         """Whether a content of this concept is a plain text."""

@@ -1,0 +1,92 @@
+"""`pipelex dev`: a real Temporal server, its Web UI and a worker on this machine, in one command."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelex.cli.flags import Functions
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from pipelex.config.load import Loaded
+    from pipelex.temporal.server import ServerRecord
+
+
+def dev(
+    no_worker: Annotated[bool, typer.Option("--no-worker", help="Start the server only.")] = False,
+    port: Annotated[int, typer.Option("--port", help="Port of the server; the next free one if taken.")] = 7233,
+    ui_port: Annotated[int, typer.Option("--ui-port", help="Port of the Web UI; the next free one if taken.")] = 8233,
+    db: Annotated[
+        Path | None, typer.Option("--db", help="Folder that keeps the runs.  [default: .pipelex/temporal]")
+    ] = None,
+    functions: Functions = None,
+) -> None:
+    """Start a Temporal server, its Web UI and a worker on this machine, until Ctrl-C.
+
+    Runs survive a restart: the server keeps them in a file. While this runs, `pipelex run … --temporal` in the same
+    project finds the server by itself.
+    """
+    import asyncio
+
+    from pipelex.cli import session
+
+    loaded = session.load()
+    asyncio.run(_serve(loaded, no_worker, port, ui_port, db, functions))
+
+
+async def _serve(
+    loaded: Loaded, no_worker: bool, port: int, ui_port: int, db: Path | None, modules: list[str] | None
+) -> None:
+    import asyncio
+
+    from pipelex.app import EMBEDDED, need_sdk
+    from pipelex.cli import session
+
+    need_sdk()
+    from pipelex.temporal.server import EmbeddedServer
+
+    session.logs_on_stderr()
+    stop = asyncio.Event()
+    with session.signals_to(stop):
+        folder = db or loaded.settings.root / EMBEDDED
+        session.say("starting the Temporal server …")
+        server = EmbeddedServer(folder, port=port, ui_port=ui_port)
+        async with server as record:
+            session.say(f"temporal: {record.address}{'' if server.is_ours else ' (was already running)'}")
+            session.say(f"web ui:   {record.ui}")
+            session.say(f"database: {server.database}")
+            if no_worker:
+                session.say("no worker; Ctrl-C stops the server")
+                await stop.wait()
+            else:
+                await _work(record, modules, stop)
+        session.say("stopped; the runs are kept in the database")
+
+
+async def _work(record: ServerRecord, modules: list[str] | None, stop: asyncio.Event) -> None:
+    from pipelex.app import Runtime
+    from pipelex.cli import session
+    from pipelex.config.load import load_settings
+    from pipelex.temporal.worker import run_worker
+
+    # Whatever server the configuration selects, this worker serves the one started here.
+    here = {"description": "pipelex dev", "target_host": record.address, "namespace": "default"}
+    servers = {"selected_server": "local", "temporal_server_configs": {"local": {**here, "api_key_method": "none"}}}
+    loaded = load_settings(overrides={"temporal": {"temporal_config": servers}})
+    temporal = loaded.settings.temporal
+    runtime = Runtime.open(loaded.settings, environ=loaded.environ, functions=session.function_sources(modules, loaded))
+    async with runtime:
+        queues = temporal.known_task_queues()
+        await run_worker(
+            client=await runtime.temporal_client(),
+            settings=temporal,
+            performer=runtime.performer(runtime.library_dirs),
+            task_queues=queues,
+            on_ready=lambda: session.say(f"worker:   ready, queue {', '.join(queues)}; Ctrl-C stops everything"),
+            stop=stop,
+        )
+    session.say("worker drained")

@@ -1,0 +1,55 @@
+"""`pipelex setup-temporal-namespace`: register the search attributes that runs are labelled with."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from pipelex.cli.flags import Server
+
+if TYPE_CHECKING:
+    from pipelex.config.load import Loaded
+
+
+def setup_temporal_namespace(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands that would do it by hand.")] = False,
+    server: Server = None,
+) -> None:
+    """Register the search attributes of runs in the Temporal namespace; those already there are left alone."""
+    import asyncio
+
+    from pipelex.cli import session
+
+    loaded = session.load(server=server)
+    attributes = loaded.settings.temporal.search_attributes
+    # Asked for by name, the set-up has to look at the server named, whether or not there is something to do.
+    loaded.settings.temporal.server_profile()
+    if not attributes.enabled or not attributes.attributes:
+        session.say("search attributes are off: nothing to register (enabled under [temporal.search_attributes])")
+        return
+    if dry_run:
+        _print_commands(loaded)
+    else:
+        asyncio.run(_register(loaded))
+
+
+def _print_commands(loaded: Loaded) -> None:
+    from pipelex.app import Runtime
+    from pipelex.temporal.namespace import runbook
+
+    server = Runtime.open(loaded.settings, environ=loaded.environ).server()
+    print(runbook(loaded.settings.temporal.search_attributes.attributes, server))
+
+
+async def _register(loaded: Loaded) -> None:
+    from pipelex.app import Runtime
+
+    async with Runtime.open(loaded.settings, environ=loaded.environ) as runtime:
+        client = await runtime.temporal_client()
+        from pipelex.temporal.namespace import register
+
+        done = await register(client, loaded.settings.temporal.search_attributes.attributes)
+    if done.already:
+        print(f"already registered: {', '.join(done.already)}")
+    print(f"registered: {', '.join(done.added) or 'nothing new'}")

@@ -1,0 +1,75 @@
+"""What every command does first: load the settings and say what they warn about."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from pipelex.config.load import Loaded
+
+
+def load(*, server: str | None = None, overrides: Mapping[str, Any] | None = None) -> Loaded:
+    """Load the settings for the current directory; warnings go to stderr.
+
+    `.env` files become part of the environment of this process: providers and SDKs read their keys there.
+    """
+    from pipelex.config.load import load_settings
+
+    chosen = dict(overrides or {})
+    if server is not None:
+        chosen["temporal"] = {"temporal_config": {"selected_server": server}}
+    loaded = load_settings(overrides=chosen)
+    for name, value in loaded.environ.items():
+        os.environ.setdefault(name, value)
+    for warning in loaded.warnings:
+        say(f"warning: {warning}")
+    return loaded
+
+
+def say(text: str) -> None:
+    """One line for the person, on stderr: stdout is for results."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def logs_on_stderr() -> None:
+    """Let a process that serves say what happens: records of level INFO and above, on stderr."""
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # Each workflow and activity attempt is in the Web UI already.
+    logging.getLogger("temporalio").setLevel(logging.WARNING)
+
+
+def function_sources(given: Sequence[str] | None, loaded: Loaded) -> list[str | Path]:
+    """Where the functions of PipeFunc are: modules and files of the settings and of the command line.
+
+    Modules are found from the project root and from the current directory.
+    """
+    names = list(dict.fromkeys([*loaded.settings.library.functions, *(given or ())]))
+    for directory in (str(loaded.project.root), str(Path.cwd())):
+        if names and directory not in sys.path:
+            sys.path.insert(0, directory)
+    return [Path(name) if "/" in name or name.endswith(".py") else name for name in names]
+
+
+@contextlib.contextmanager
+def signals_to(stop: asyncio.Event) -> Iterator[None]:
+    """Make Ctrl-C and SIGTERM set the event instead of breaking off what runs."""
+    import asyncio
+    import signal
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    try:
+        yield
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)

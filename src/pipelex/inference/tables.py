@@ -1,0 +1,82 @@
+"""Reading TOML tables: the built-in defaults and the user's files over them. Runs where a process starts."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from importlib.resources import files
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any, TypeGuard
+
+from pipelex.errors import ConfigError
+
+Table = dict[str, Any]
+
+
+def defaults() -> Traversable:
+    """The folder of the built-in tables, laid out as `.pipelex/inference`."""
+    return files("pipelex.inference.defaults")
+
+
+def is_table(value: object) -> TypeGuard[Table]:
+    """Whether a TOML value is a table."""
+    return isinstance(value, dict)
+
+
+def read_table(file: Traversable) -> Table:
+    """Read one TOML file. Raises ConfigError naming the file."""
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"this is not valid TOML: {error}", where=str(file)) from error
+    except OSError as error:
+        raise ConfigError(f"cannot read the file: {error.strerror}", where=str(file)) from error
+
+
+def toml_files(folder: Traversable) -> list[Traversable]:
+    """The TOML files of a folder, by name."""
+    return sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+
+
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
+    """`over` laid over `under`, table by table; other values, lists included, are replaced."""
+    result = dict(under)
+    for key, value in over.items():
+        below = result.get(key)
+        result[key] = merged(below, value) if is_table(below) and is_table(value) else value
+    return result
+
+
+def first_found(dirs: Sequence[Path], name: str) -> Path | None:
+    """The first of `<dir>/inference/<name>` and `<dir>/<name>` that exists: these files are never merged together."""
+    for folder in dirs:
+        for path in (folder / "inference" / name, folder / name):
+            if path.exists():
+                return path
+    return None
+
+
+def check_table(value: object, where: str) -> Table:
+    """`value`, if it is a table. Raises ConfigError otherwise."""
+    if not is_table(value):
+        raise ConfigError(f"expected a table, found {value!r}", where=where)
+    return value
+
+
+def check_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:
+    """Raise ConfigError on a key that is not known, with the closest one."""
+    names = list(known)
+    for key in table:
+        if key not in names:
+            raise ConfigError(f"unknown key {key!r}", where=where, hint=did_you_mean(key, names))
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """A hint with the closest known names, or with the first few when none is close."""
+    names = sorted(known)
+    close = get_close_matches(name, names, n=3, cutoff=0.55)
+    if close:
+        return "did you mean " + " or ".join(repr(match) for match in close) + "?"
+    return "known names: " + ", ".join(names[:12]) + (", ..." if len(names) > 12 else "")

@@ -1,0 +1,355 @@
+"""The `[pipe]` table of a file, read into the classes of `pipes` (MTHDS sections 8 to 9A). Pure.
+
+Old spellings are rewritten here, with a warning; what this version lacks is refused here; pydantic judges the rest.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import ValidationError
+
+from pipelex.language.findings import SNAKE, Findings, Path, did_you_mean, spoken
+from pipelex.language.pipes import (
+    OUTCOME_WORDS,
+    BasePipe,
+    Pipe,
+    PipeBatch,
+    PipeCompose,
+    PipeCondition,
+    PipeExtract,
+    PipeFunc,
+    PipeLLM,
+    PipeParallel,
+    PipeSequence,
+    Step,
+)
+from pipelex.language.read_construct import read_construct
+from pipelex.language.read_model import read_model
+from pipelex.values.slots import Slot
+
+KINDS: dict[str, type[BasePipe]] = {
+    kind.__name__: kind
+    for kind in (
+        PipeLLM,
+        PipeExtract,
+        PipeCompose,
+        PipeFunc,
+        PipeSequence,
+        PipeParallel,
+        PipeCondition,
+        PipeBatch,
+    )
+}
+KINDS_TO_COME = ("PipeStructure", "PipeImgGen", "PipeSearch", "PipeJudge", "PipeDocGen", "PipeSignature")
+
+LEGACY = "legacy_spelling"
+"""The code of warnings about spellings that only older versions of the language know."""
+
+_SIGNATURE_KEYS = ("description", "inputs", "output", "signature_for")
+_COMMON_KEYS = ("type", "description", "inputs", "output")
+_STEP_KEYS = tuple(Step.model_fields)
+_TEMPLATE_KEYS = ("template", "category", "templating_style", "extra_context")
+
+_KEYS_TO_COME: dict[str, tuple[str, ...]] = {
+    "PipeLLM": ("model_to_structure",),
+    "PipeExtract": ("page_image_captions", "render_js", "include_raw_html"),
+    "PipeBatch": ("max_concurrency",),
+    "PipeCondition": ("add_alias_from_expression_to",),
+}
+"""Keys of the language that this version lacks; `false` asks for nothing and is accepted."""
+
+_OLD_KEYS: dict[str, dict[str, str]] = {
+    "PipeLLM": {"prompt_template": "prompt"},
+    "PipeCondition": {"pipe_map": "outcomes", "default_pipe_code": "default_outcome"},
+}
+
+
+def read_pipes(table: object, findings: Findings) -> dict[str, Pipe]:
+    """Every pipe of the file that is well formed; what is wrong with the others is in the findings."""
+    pipes: dict[str, Pipe] = {}
+    for code, declared in (findings.table_at(table, ("pipe",), "blueprint_validation", "'pipe'") or {}).items():
+        path: Path = ("pipe", code)
+        if not SNAKE.fullmatch(code):
+            hint = "a pipe code is snake_case: lower-case letters, digits and underscores"
+            findings.error(path, "invalid_pipe_code_syntax", f"'{code}' cannot be a pipe code", hint)
+        body = findings.table_at(declared, path, "blueprint_validation", f"pipe '{code}'")
+        if body is None or (kind := _kind(code, body, path, findings)) is None:
+            continue
+        if found := _PipeReader(code, kind, body, path, findings).read():
+            pipes[code] = found
+    return pipes
+
+
+def _kind(code: str, body: dict[str, Any], path: Path, findings: Findings) -> str | None:
+    """The name of the kind of a pipe, if this version knows it."""
+    kind = body.get("type")
+    if kind is None:
+        if all(key in _SIGNATURE_KEYS for key in body):
+            findings.unsupported(path, f"a signature (pipe '{code}' has no type)", f"add `type`: {', '.join(KINDS)}")
+            return None
+        close = next((key for key in body if did_you_mean(key, ["type"])), None)
+        hint = f"did you mean 'type' where it says '{close}'?" if close else f"add `type`: {', '.join(KINDS)}"
+        findings.error(path, "missing_pipe_type", f"pipe '{code}' has no type", hint)
+    elif kind in KINDS_TO_COME:
+        findings.unsupported((*path, "type"), str(kind))
+    elif not isinstance(kind, str) or kind not in KINDS:
+        shown = f"'{kind}'" if isinstance(kind, str) else spoken(kind)
+        hint = did_you_mean(str(kind), (*KINDS, *KINDS_TO_COME)) or f"the types are {', '.join(KINDS)}"
+        findings.error((*path, "type"), "unknown_pipe_type", f"{shown} is not a type of pipe", hint)
+    else:
+        return kind
+    return None
+
+
+class _PipeReader:
+    """Reads one pipe: rewrites the table into the shape of its class, then lets pydantic judge it."""
+
+    def __init__(self, code: str, kind: str, body: dict[str, Any], path: Path, findings: Findings) -> None:
+        self.what = f"pipe '{code}'"
+        self.kind = kind
+        self.path = path
+        self.findings = findings
+        self.table = self._known_keys(dict(body))
+
+    def read(self) -> Pipe | None:
+        """The pipe, or None when something is wrong with it."""
+        self._read_inputs()
+        self._read_output()
+        match self.kind:
+            case "PipeLLM" | "PipeExtract":
+                self._read_model()
+            case "PipeCompose":
+                self._read_compose()
+            case "PipeSequence":
+                self._read_steps("steps", is_parallel=False)
+            case "PipeParallel":
+                self._read_steps("branches", is_parallel=True)
+            case "PipeCondition":
+                self._read_outcomes()
+            case "PipeBatch":
+                self._read_batch()
+        try:
+            return KINDS[self.kind].model_validate(self.table, strict=True)  # type: ignore[return-value]
+        except ValidationError as error:
+            self.findings.invalid(error, self.path, self.what, {"function_name": "pipe_factory"})
+            return None
+
+    def _error(self, key: str, code: str, message: str, hint: str | None = None) -> None:
+        self.findings.error((*self.path, key), code, f"{self.what}: {message}", hint)
+
+    def _warn(self, key: str, code: str, message: str, hint: str | None = None) -> None:
+        self.findings.warn((*self.path, key), code, f"{self.what}: {message}", hint)
+
+    def _known_keys(self, table: dict[str, Any]) -> dict[str, Any]:
+        """The table under today's keys, with each old, missing or unknown key noted."""
+        for old, new in _OLD_KEYS.get(self.kind, {}).items():
+            if old in table:
+                self._rename(table, old, new)
+        if self.kind == "PipeParallel" and "combined_output" in table:
+            self._warn("combined_output", LEGACY, "'combined_output' is an old spelling", "declare it as 'output'")
+            table["output"] = table.pop("combined_output")
+        if self.kind == "PipeBatch" and "batch_params" in table:
+            self._unpack_batch_params(table)
+        for key in _KEYS_TO_COME.get(self.kind, ()):
+            if table.pop(key, False) is not False:
+                self.findings.unsupported((*self.path, key), f"'{key}' of a {self.kind}")
+        if self.kind == "PipeLLM":
+            self._drop_llm_keys(table)
+        own = (field.alias or name for name, field in KINDS[self.kind].model_fields.items() if name != "input_hints")
+        known = tuple(dict.fromkeys((*_COMMON_KEYS, *own)))
+        return self.findings.close_keys(table, known, self.path, f"a {self.kind}")
+
+    def _rename(self, table: dict[str, Any], old: str, new: str) -> None:
+        if new in table:
+            self._error(old, "blueprint_validation", f"'{old}' is the old spelling of '{new}', and both are there")
+            del table[old]
+            return
+        self._warn(old, LEGACY, f"'{old}' is an old spelling", f"write '{new}'")
+        table[new] = table.pop(old)
+        if old == "pipe_map" and not {"default_pipe_code", "default_outcome"} & set(table):
+            table["default_outcome"] = "fail"
+
+    def _drop_llm_keys(self, table: dict[str, Any]) -> None:
+        if "prompting_target" in table:
+            del table["prompting_target"]
+            self._warn("prompting_target", LEGACY, "'prompting_target' is ignored", "remove it")
+        method = table.pop("structuring_method", "direct")
+        if method == "preliminary_text":
+            self.findings.unsupported((*self.path, "structuring_method"), "structuring_method = 'preliminary_text'")
+        elif method != "direct":
+            self._error("structuring_method", "blueprint_validation", "'structuring_method' must be 'direct'")
+
+    def _unpack_batch_params(self, table: dict[str, Any]) -> None:
+        params = table.pop("batch_params")
+        names = {"input_list_stuff_name": "input_list_name", "input_item_stuff_name": "input_item_name"}
+        if not isinstance(params, dict) or not all(key in names for key in params):
+            self._error("batch_params", "blueprint_validation", f"'batch_params' must be a table of {', '.join(names)}")
+            return
+        self._warn("batch_params", LEGACY, "'batch_params' is an old spelling", f"write {' and '.join(names.values())}")
+        for old, value in params.items():
+            table.setdefault(names[old], value)
+
+    def _read_inputs(self) -> None:
+        if "inputs" not in self.table:
+            return
+        slots: dict[str, Slot] = {}
+        hints: dict[str, dict[str, str]] = {}
+        given = self.table["inputs"]
+        path = (*self.path, "inputs")
+        if not isinstance(given, dict):
+            self.table["inputs"] = slots
+            self._error("inputs", "blueprint_validation", f"'inputs' must be a table, not {spoken(given)}")
+            return
+        for name, spelling in given.items():
+            slot = self._input(name, spelling, (*path, name), hints)
+            root, dot, _ = name.partition(".")
+            if not dot:
+                slots[name] = slot
+            elif root not in given:
+                slots.setdefault(root, Slot("Anything"))
+        self.table["inputs"] = slots
+        if hints:
+            self.table["input_hints"] = hints
+
+    def _input(self, name: str, spelling: object, path: Path, hints: dict[str, dict[str, str]]) -> Slot:
+        """One input. A faulty one is noted and read as Anything, so that the rest can be judged."""
+        segments = name.split(".")
+        if name.startswith("_bound_") or not all(SNAKE.fullmatch(segment) for segment in segments):
+            hint = "an input name is snake_case, and does not start with an underscore"
+            self.findings.error(path, "invalid_input_name", f"{self.what}: '{name}' cannot be an input name", hint)
+        elif len(segments) > 1:
+            hint = f"declare '{segments[0]}' and write the path '{name}' where it is used"
+            self.findings.warn(path, "invalid_input_name", f"{self.what}: dotted input names are an old spelling", hint)
+        if isinstance(spelling, dict):
+            table = self.findings.close_keys(spelling, ("concept", "hints"), path, f"the input '{name}'")
+            if "hints" in table:
+                hints[name] = self.findings.hints_at(table["hints"], (*path, "hints"), "blueprint_validation")
+            if "concept" not in table:
+                self.findings.error(path, "missing_key", f"the input '{name}' has no 'concept'", "add `concept = …`")
+                return Slot("Anything")
+            spelling, path = table["concept"], (*path, "concept")
+        return self._slot(spelling, path, f"the input '{name}'") or Slot("Anything")
+
+    def _read_output(self) -> None:
+        if "output" not in self.table:
+            return
+        slot = self._slot(self.table["output"], (*self.path, "output"), "the output")
+        if slot is not None and slot.presence == "forced":
+            self._error("output", "optional_marker_invalid", "an output cannot be marked '!'", "drop the '!'")
+        slot = slot or Slot("Anything")
+        is_pages = self.kind == "PipeExtract" and slot.concept.removeprefix("native.") == "Page"
+        if not slot.is_list and slot.concept != "Anything" and (is_pages or self.kind == "PipeBatch"):
+            plural = Slot(slot.concept, is_list=True)
+            message = f"the output of a {self.kind} is a list: read as '{plural}'"
+            self._warn("output", "inadequate_output_multiplicity", message, f'write `output = "{plural}"`')
+            slot = plural
+        self.table["output"] = slot
+
+    def _slot(self, spelling: object, path: Path, what: str) -> Slot | None:
+        if not isinstance(spelling, str):
+            self.findings.error(path, "slot_syntax", f"{what} must be a text such as 'Note[]', not {spoken(spelling)}")
+            return None
+        try:
+            slot = Slot.parse(spelling)
+        except ValueError as error:
+            is_marker = "]" in spelling and spelling.rstrip().endswith(("?", "!")) and spelling.count("[") == 1
+            self.findings.error(path, "optional_marker_invalid" if is_marker else "slot_syntax", f"{what}: {error}")
+            return None
+        concept = self.findings.concept_ref(slot.concept, path, "slot_syntax", what)
+        return slot if concept else None
+
+    def _read_model(self) -> None:
+        if "model" in self.table:
+            family = "llm" if self.kind == "PipeLLM" else "extract"
+            self.table["model"] = read_model(self.table["model"], family, (*self.path, "model"), self.findings)
+        if "templating_style" in self.table:
+            self.table["templating_style"] = self._style(self.table["templating_style"], (*self.path,))
+
+    def _style(self, style: object, path: Path) -> object:
+        if isinstance(style, dict) and "tag_style" not in style:
+            message = f"{self.what}: the templating style has no 'tag_style'"
+            self.findings.error((*path, "templating_style"), "missing_key", message, 'add `tag_style = "xml"`')
+        return {"tag_style": style} if isinstance(style, str) else style
+
+    def _read_compose(self) -> None:
+        template = self.table.get("template")
+        output = self.table.get("output")
+        is_html = isinstance(output, Slot) and output.concept.removeprefix("native.") == "Html"
+        path = (*self.path, "template")
+        if isinstance(template, str):
+            # An Html wants escaping; the author who wants none says so with a template table.
+            self.table["template"] = {"template": template} | ({"category": "html"} if is_html else {})
+        elif isinstance(template, dict):
+            template = self.findings.close_keys(template, _TEMPLATE_KEYS, path, "a template table")
+            if "category" not in template:
+                self.findings.error(path, "missing_key", f"{self.what}: the template table has no 'category'")
+            if "templating_style" in template:
+                template["templating_style"] = self._style(template["templating_style"], path)
+            if "extra_context" in template:
+                where = (*path, "extra_context")
+                template["extra_context"] = self.findings.json_at(
+                    template["extra_context"], where, "blueprint_validation"
+                )
+            self.table["template"] = template
+        if "construct" in self.table:
+            self.table["construct"] = read_construct(
+                self.table["construct"], (*self.path, "construct"), self.what, self.findings
+            )
+
+    def _read_steps(self, key: str, *, is_parallel: bool) -> None:
+        steps = self.table.get(key)
+        if not isinstance(steps, list):
+            return
+        read: list[object] = []
+        for index, step in enumerate(steps):
+            path = (*self.path, key, index)
+            if isinstance(step, dict) and "from" in step:
+                if is_parallel:
+                    message = f"{self.what}: a branch cannot be a binding ('from')"
+                    self.findings.error((*path, "from"), "binding_step_invalid", message)
+                else:
+                    self.findings.unsupported((*path, "from"), "a binding step ('from')")
+            else:
+                read.append(self._step(step, path) if isinstance(step, dict) else step)
+        self.table[key] = tuple(read)
+
+    def _step(self, step: dict[str, Any], path: Path) -> dict[str, Any]:
+        step = self.findings.close_keys(step, _STEP_KEYS, path, f"a step of {self.what}", "blueprint_validation")
+        if isinstance(step.get("pipe"), str):
+            self.findings.pipe_ref(step["pipe"], (*path, "pipe"), self.what)
+        if isinstance(step.get("batch_over"), str) and "." in step["batch_over"]:
+            self.findings.unsupported((*path, "batch_over"), f"a path in 'batch_over' ({step['batch_over']!r})")
+        for key in ("result", "batch_as"):
+            self._check_stored(step.get(key), (*path, key))
+        return step
+
+    def _check_stored(self, name: object, path: Path) -> None:
+        """Names that results are stored under: odd ones are an old habit, `_bound_` is ours (rule 34)."""
+        if not isinstance(name, str) or SNAKE.fullmatch(name):
+            return
+        message = f"{self.what}: '{name}' is not a plain name"
+        hint = "a name is snake_case, and does not start with an underscore"
+        if name.startswith("_bound_") or not name:
+            self.findings.error(path, "invalid_input_name", message, hint)
+        else:
+            self.findings.warn(path, "invalid_input_name", message, hint)
+
+    def _read_outcomes(self) -> None:
+        outcomes = self.table.get("outcomes")
+        targets: list[tuple[Path, object]] = [(("default_outcome",), self.table.get("default_outcome"))]
+        if isinstance(outcomes, dict):
+            targets += [(("outcomes", key), target) for key, target in outcomes.items()]
+        for path, target in targets:
+            if isinstance(target, str) and target not in OUTCOME_WORDS:
+                self.findings.pipe_ref(target, (*self.path, *path), self.what)
+
+    def _read_batch(self) -> None:
+        if isinstance(self.table.get("branch_pipe_code"), str):
+            self.findings.pipe_ref(self.table["branch_pipe_code"], (*self.path, "branch_pipe_code"), self.what)
+        self._check_stored(self.table.get("input_item_name"), (*self.path, "input_item_name"))
+        lists = [name for name, slot in self.table.get("inputs", {}).items() if slot.is_list]
+        if "input_list_name" not in self.table and lists:
+            hint = f'add `input_list_name = "{lists[0]}"`'
+            self._warn("input_list_name", LEGACY, f"no 'input_list_name': the list is taken to be '{lists[0]}'", hint)
+            self.table["input_list_name"] = lists[0]

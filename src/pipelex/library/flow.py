@@ -1,0 +1,375 @@
+"""Whether what each pipe needs is there when it runs, and fits (MTHDS section 9A, rules 70 to 82). Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pipelex.language.findings import Findings, Path, did_you_mean
+from pipelex.language.pipes import (
+    OUTCOME_WORDS,
+    Pipe,
+    PipeBatch,
+    PipeCondition,
+    PipeParallel,
+    PipeSequence,
+    Step,
+)
+from pipelex.library.graph import bottom_up
+from pipelex.library.held import SHAPELESS, Held, Lack, worst
+from pipelex.library.paths import Reached, field_fault
+from pipelex.library.scope import Site
+from pipelex.values.concepts import Concepts, Field
+from pipelex.values.slots import Slot
+from pipelex.values.value import MAIN
+
+_LISTED = 8
+_COMPOSITE = "native.Composite"
+_MISMATCH = "input_stuff_spec_mismatch"
+
+
+def check_flow(pipes: Mapping[str, Pipe], homes: Mapping[str, Site], concepts: Concepts) -> dict[str, Slot]:
+    """Follow every value through the controllers, and note in `homes` what is missing or does not fit.
+
+    Gives the outputs that differ from those declared, because an old form of the language is accepted: a parallel
+    makes a Composite of its results, and a condition that may do nothing has an optional output.
+    """
+    flow = _Flow(pipes, homes, concepts)
+    for ref in bottom_up(pipes):
+        flow.follow(ref)
+    return flow.mended
+
+
+class _Flow:
+    """What is known of the pipes followed so far, which are those that the next ones call."""
+
+    def __init__(self, pipes: Mapping[str, Pipe], homes: Mapping[str, Site], concepts: Concepts) -> None:
+        self.pipes = pipes
+        self.homes = homes
+        self.concepts = concepts
+        self.made: dict[str, Held] = {}
+        """What each pipe gives to its callers."""
+        self.left: dict[str, dict[str, Held]] = {}
+        """The names each pipe leaves in the memory of its caller."""
+        self.mended: dict[str, Slot] = {}
+
+    def output(self, ref: str) -> Held:
+        """What a pipe gives; what it declares, when it is reached again through itself."""
+        return self.made.get(ref) or Held.declared(self.pipes[ref].output)
+
+    def follow(self, ref: str) -> None:
+        pipe = self.pipes[ref]
+        caller = _Caller(self, ref, pipe, self.homes[ref])
+        match pipe:
+            case PipeSequence():
+                held = caller.sequence(pipe)
+            case PipeParallel():
+                held = caller.parallel(pipe)
+            case PipeCondition():
+                held = caller.condition(pipe)
+            case PipeBatch():
+                held = caller.batch(pipe)
+            case _:
+                held = Held.declared(pipe.output)
+        self.made[ref] = held
+        self.left[ref] = caller.leaves
+
+    def mend(self, ref: str, output: Slot) -> None:
+        self.mended[ref] = output
+
+
+@dataclass(frozen=True)
+class _Called:
+    """What one call gives and leaves; `is_known` is False when the called pipe does not exist."""
+
+    held: Held
+    leaves: Mapping[str, Held]
+    is_known: bool = True
+
+
+class _Names:
+    """What is in a memory at some point. `is_whole` is False once a pipe that does not exist may have added to it."""
+
+    def __init__(self, held: Mapping[str, Held], *, is_whole: bool = True) -> None:
+        self.held = dict(held)
+        self.is_whole = is_whole
+
+    def with_item(self, name: str, item: Held) -> _Names:
+        return _Names({**self.held, name: item}, is_whole=self.is_whole)
+
+
+class _Caller:
+    """Follows the calls of one controller."""
+
+    def __init__(self, flow: _Flow, ref: str, pipe: Pipe, site: Site) -> None:
+        self.flow = flow
+        self.ref = ref
+        self.code = ref.rpartition(".")[2]
+        self.pipe = pipe
+        self.site = site
+        self.findings: Findings = site.findings
+        self.inputs = {
+            name: Held.given(slot, f"an input of '{self.code}'") for name, slot in pipe.inputs.items()
+        }
+        self.leaves: dict[str, Held] = {}
+        self.later: dict[str, str] = {}
+        """Names that a step makes, for the hint when they are wanted too early."""
+
+    def at(self, *path: str | int) -> Path:
+        return ("pipe", self.code, *path)
+
+    def shown(self, held: Held) -> str:
+        """What is held, as an author would write it."""
+        concept = self.site.short(held.concept)
+        if not held.depth:
+            return concept
+        listed = f"{concept}[{held.count or ''}]" if held.depth == 1 else f"{concept}[]"
+        return "a list of " * (held.depth - 1) + listed
+
+    # The four controllers. Each gives what the pipe makes for its callers, and fills `leaves`.
+
+    def sequence(self, pipe: PipeSequence) -> Held:
+        names = _Names(self.inputs)
+        self.later = {
+            step.result: f"step {index}" for index, step in reversed(list(enumerate(pipe.steps, 1))) if step.result
+        }
+        last: _Called | None = None
+        for index, step in enumerate(pipe.steps):
+            label = f"step {index + 1} of '{self.code}'"
+            last = self.step(step, names, self.at("steps", index), label)
+            stored = {**last.leaves, **({step.result: last.held} if step.result else {})}
+            self.leaves |= stored
+            names.held |= {**stored, MAIN: last.held}
+            names.is_whole = names.is_whole and last.is_known
+        if last is None:
+            return Held.declared(pipe.output)
+        return self.ended(last, pipe.steps[-1])
+
+    def ended(self, last: _Called, step: Step) -> Held:
+        """Hold the last output of a sequence against the declared one (rules 74 and 82)."""
+        output = self.pipe.output
+        mended = self.flow.mended.get(step.pipe)
+        if mended is not None and mended.concept == _COMPOSITE and step.batch_over is None:
+            if not self.flow.concepts.accepts(output.concept, _COMPOSITE):
+                self.flow.mend(self.ref, Slot(_COMPOSITE))
+            return Held.declared(output)
+        if last.is_known:
+            self.gives(last.held, f"its last step, '{_code(step.pipe)}',", self.at("output"))
+        return self.resolved(last.held)
+
+    def parallel(self, pipe: PipeParallel) -> Held:
+        results: dict[str, Held] = {}
+        for index, branch in enumerate(pipe.branches):
+            label = f"branch {index + 1} of '{self.code}'"
+            called = self.step(branch, _Names(self.inputs), self.at("branches", index), label)
+            if branch.result is not None:
+                results[branch.result] = called.held
+        if pipe.add_each_output:
+            self.leaves = results
+        if not self.combines(results):
+            self.flow.mend(self.ref, Slot(_COMPOSITE))
+        return Held.declared(pipe.output)
+
+    def condition(self, pipe: PipeCondition) -> Held:
+        names = _Names(self.inputs)
+        targets = [(("outcomes", key), target) for key, target in pipe.outcomes.items()]
+        targets.append((("default_outcome",), pipe.default_outcome))
+        lacks: list[Lack] = []
+        left: list[Mapping[str, Held]] = []
+        depths: list[int | None] = []
+        for path, target in targets:
+            if target in OUTCOME_WORDS:
+                if target == "continue":
+                    lacks.append("tolerated")
+                    left.append({})
+                continue
+            label = f"the outcome '{path[-1]}' of '{self.code}'" if len(path) > 1 else f"the default of '{self.code}'"
+            called = self.call(target, names, self.at(*path), label)
+            left.append(called.leaves)
+            if called.is_known:
+                self.gives(called.held, f"{label}, '{_code(target)}',", self.at(*path))
+                lacks.append(called.held.lack)
+                depths.append(called.held.depth)
+        self.leaves = _common(left)
+        self.note_continue(pipe)
+        depth = depths[0] if len(set(depths)) == 1 else None
+        return self.resolved(Held(pipe.output.concept, depth, lack=worst(*lacks)))
+
+    def note_continue(self, pipe: PipeCondition) -> None:
+        """Rule 79: a condition that may do nothing has an optional output."""
+        if pipe.output.is_list or pipe.output.presence == "optional":
+            return
+        if "continue" in (*pipe.outcomes.values(), pipe.default_outcome):
+            slot = replace(pipe.output, presence="optional", concept=self.site.short(pipe.output.concept))
+            message = f"'{self.code}' may do nothing ('continue'), so its output may be absent"
+            self.findings.warn(self.at("output"), "optional_output_required", message, f'write output = "{slot}"')
+
+    def batch(self, pipe: PipeBatch) -> Held:
+        listed = self.inputs.get(pipe.input_list_name)
+        # What is wrong with the list itself is told by the checks of its file.
+        if listed is None or not listed.depth:
+            return Held.declared(pipe.output)
+        item = listed.item(f"an item of '{pipe.input_list_name}'")
+        names = _Names(self.inputs).with_item(pipe.input_item_name, item)
+        called = self.call(pipe.branch_pipe_code, names, self.at("branch_pipe_code"), f"the branch of '{self.code}'")
+        held = called.held.batched(listed)
+        if called.is_known:
+            self.gives(held, f"its branch, '{_code(pipe.branch_pipe_code)}',", self.at("output"))
+        return self.resolved(held)
+
+    # One call.
+
+    def step(self, step: Step, names: _Names, path: Path, label: str) -> _Called:
+        """A step or a branch, batched or not. A batch leaves nothing but its list."""
+        if step.batch_over is None or step.batch_as is None:
+            called = self.call(step.pipe, names, (*path, "pipe"), label)
+            return replace(called, held=replace(called.held.overridden(step), maker=f"made by {label}"))
+        listed = names.held.get(step.batch_over)
+        if listed is None:
+            if names.is_whole:
+                self.missing(f"{label} runs over '{step.batch_over}'", step.batch_over, names, (*path, "batch_over"))
+            listed = Held("native.Dynamic", None)
+        elif listed.depth == 0:
+            concept = self.site.short(listed.concept)
+            message = f"{label} runs over '{step.batch_over}', which is not a list: it is one {concept}"
+            hint = f"{listed.maker}: declare it as {concept}[], or drop batch_over"
+            self.findings.error((*path, "batch_over"), _MISMATCH, message, hint)
+            listed = replace(listed, depth=None)
+        item = listed.item(f"an item of '{step.batch_over}'")
+        called = self.call(step.pipe, names.with_item(step.batch_as, item), (*path, "pipe"), label)
+        held = replace(called.held.overridden(step).batched(listed), maker=f"made by {label}")
+        return _Called(held, {}, called.is_known)
+
+    def call(self, target: str, names: _Names, path: Path, label: str) -> _Called:
+        """A call of a pipe: each of its inputs is there and fits (rules 70 to 73)."""
+        callee = self.flow.pipes.get(target)
+        if callee is None:
+            return _Called(Held("native.Dynamic", None), {}, is_known=False)
+        lack: Lack = "never"
+        for name, slot in callee.inputs.items():
+            held = names.held.get(name)
+            if held is None:
+                if names.is_whole:
+                    wanted = replace(slot, concept=self.site.short(slot.concept))
+                    what = f"{label} calls '{_code(target)}', which needs '{name}' ({wanted})"
+                    self.missing(what, name, names, path, wanted)
+                continue
+            self.takes(slot, held, f"{label} calls '{_code(target)}', which takes '{name}' as", path)
+            if slot.presence == "plain" and not slot.is_list:
+                lack = worst(lack, held.lack)
+        leaves = {name: held.skippable(lack) for name, held in self.flow.left.get(target, {}).items()}
+        return _Called(self.flow.output(target).skippable(lack), leaves)
+
+    def missing(self, what: str, name: str, names: _Names, path: Path, wanted: Slot | None = None) -> None:
+        there = [f"'{known}' ({self.shown(held)})" for known, held in names.held.items() if known != MAIN]
+        more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
+        listing = f"there is {', '.join(there[:_LISTED])}{more}" if there else "nothing is there"
+        if name in self.later:
+            hint = f"{self.later[name]} makes it: move that step up"
+        else:
+            hint = did_you_mean(name, [known for known in names.held if known != MAIN])
+            hint = hint or f'give an earlier step result = "{name}", or declare it: inputs = {{ {name} = "{wanted or "…[]"}" }}'
+        self.findings.error(path, "missing_input_variable", f"{what}; {listing}", hint)
+
+    def takes(self, slot: Slot, held: Held, what: str, path: Path) -> None:
+        """Hold a value against the input it is used for."""
+        wanted = replace(slot, concept=self.site.short(slot.concept))
+        message = f"{what} {wanted}; what is there is {self.shown(held)} ({held.maker})"
+        if not self.flow.concepts.accepts(slot.concept, held.concept):
+            if held.concept == "native.Anything":
+                self.findings.warn(path, _MISMATCH, f"{message}: checked only when it runs")
+                return
+            self.findings.error(path, _MISMATCH, message)
+        elif held.depth is None or (slot.concept in SHAPELESS and not slot.is_list):
+            return
+        elif not slot.is_list:
+            if held.depth:
+                hint = f'write "{wanted.concept}[]", or run the step over the list with batch_over and batch_as'
+                self.findings.warn(path, _MISMATCH, f"{message}: the whole list is handed over", hint)
+        elif held.depth == 0:
+            if held.may_nest:
+                self.findings.warn(path, _MISMATCH, f"{message}: it works only if that is a list of lists")
+            else:
+                hint = f'write "{wanted.concept}" for a single one'
+                self.findings.error(path, _MISMATCH, message, hint)
+        elif slot.count is not None and held.count is not None and slot.count != held.count:
+            self.findings.error(path, _MISMATCH, message)
+
+    # Outputs.
+
+    def gives(self, held: Held, who: str, path: Path) -> None:
+        """Hold what the pipe ends with against what it declares (rules 74, 78, 81 and 82)."""
+        output = self.pipe.output
+        declared = replace(output, concept=self.site.short(output.concept))
+        message = f"'{self.code}' declares the output {declared}, and {who} gives {self.shown(held)}"
+        if not self.flow.concepts.accepts(output.concept, held.concept):
+            if held.concept == "native.Anything":
+                warning = f"{message}: checked only when it runs"
+                self.findings.warn(path, "inadequate_output_concept", warning)
+            else:
+                self.findings.error(path, "inadequate_output_concept", message)
+            return
+        if output.concept in SHAPELESS and not output.is_list:
+            return
+        is_other_count = output.count is not None and held.count is not None and output.count != held.count
+        if held.depth is not None and (output.is_list != (held.depth > 0) or is_other_count):
+            hint = f'write output = "{self.shown(held)}"' if held.depth < 2 else None
+            self.findings.error(path, "inadequate_output_multiplicity", message, hint)
+        elif held.lack == "maybe" and not output.is_list and output.presence == "plain":
+            hint = f'write output = "{replace(declared, presence="optional")}"'
+            self.findings.error(path, "optional_not_handled", f"{message}, which may be absent", hint)
+
+    def resolved(self, held: Held) -> Held:
+        """What callers see: the declared concept and presence, with the depth and count that were found."""
+        output = self.pipe.output
+        declared = Held.declared(output)
+        if output.is_list:
+            return replace(declared, depth=held.depth or 1, count=output.count or held.count)
+        if output.presence == "plain" and held.lack == "tolerated":
+            self.flow.mend(self.ref, replace(output, presence="optional"))
+            return replace(declared, lack="tolerated")
+        return declared
+
+    def combines(self, results: Mapping[str, Held]) -> bool:
+        """Whether the results of branches make the declared output (rules 75 and 76); noted if they do not."""
+        output = self.pipe.output
+        if output.concept == _COMPOSITE and not output.is_list:
+            return True
+        fields: dict[str, Field] = {}
+        if not output.is_list and not self.flow.concepts.is_open(output.concept):
+            fields = self.flow.concepts.structure(output.concept)
+        required = [name for name, field in fields.items() if field.required and field.default is None]
+        if not all(name in fields for name in results) or not all(name in results for name in required):
+            what = self.site.short(output.concept) + ("[]" if output.is_list else "")
+            message = f"the results of '{self.code}' ({', '.join(results)}) are not the fields of {what}"
+            hint = "a Composite of the results is made; write output = \"Composite\", or name the results as the fields"
+            self.findings.warn(self.at("output"), "inadequate_output_concept", message, hint)
+            return False
+        for name, held in results.items():
+            fault = field_fault(self.flow.concepts, fields[name], Reached(held.concept, held.depth))
+            where = self.at("branches", list(results).index(name), "result")
+            if fault is not None:
+                message = f"'{self.code}': the field '{name}' {fault}; its branch gives {self.shown(held)}"
+                self.findings.error(where, "inadequate_output_concept", message)
+            elif name in required and held.lack == "maybe":
+                message = f"'{self.code}': the field '{name}' is required, and its branch may give nothing"
+                self.findings.error(where, "optional_branch_required_field", message, "make the field optional")
+        return True
+
+
+def _code(ref: str) -> str:
+    return ref.rpartition(".")[2]
+
+
+def _common(left: list[Mapping[str, Held]]) -> dict[str, Held]:
+    """The names that every outcome leaves; one that differs holds anything."""
+    if not left:
+        return {}
+    found: dict[str, Held] = {}
+    for name, held in left[0].items():
+        if all(name in other for other in left[1:]):
+            others = [other[name] for other in left[1:]]
+            is_same = all((other.concept, other.depth) == (held.concept, held.depth) for other in others)
+            lack = worst(held.lack, *(other.lack for other in others))
+            found[name] = replace(held, lack=lack) if is_same else Held("native.Dynamic", None, lack=lack)
+    return found

@@ -1,0 +1,398 @@
+"""The `[temporal]` tables as frozen values: what the operator may set, with defaults. Never crosses a wire; no SDK."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+from pydantic import Field, model_validator
+
+from pipelex.errors import ConfigError
+from pipelex.temporal.legacy_settings import PayloadCodecConfig, TemporalLogConfig, WorkerScopes
+from pipelex.values.durations import Duration
+from pipelex.values.frozen import Frozen
+
+SearchAttribute = Literal["PipeCode", "PipelineRunId", "SessionId", "UserId", "DomainCode"]
+SEARCH_ATTRIBUTES: tuple[SearchAttribute, ...] = get_args(SearchAttribute)
+
+KEYED_ACTIVITIES = (
+    "act_llm_gen_text",
+    "act_llm_gen_object",
+    "act_llm_gen_object_list",
+    "act_img_gen_images",
+    "act_extract_gen_extract_pages",
+    "act_search_gen_sourced_answer",
+    "act_search_gen_structured",
+    "act_func_call",
+)
+"""Activities that may be routed by handle: the model's, or the function's name for `act_func_call`."""
+
+ACTIVITIES = (*KEYED_ACTIVITIES, "act_render_page_views", "act_jinja2_gen_text")
+"""Every documented activity name that may be given a queue."""
+
+Positive = Annotated[Duration, Field(gt=timedelta(0))]
+NotNegative = Annotated[Duration, Field(ge=timedelta(0))]
+Attempts = Annotated[int, Field(gt=0)] | Literal["unlimited"]
+Interval = Positive | Literal["unlimited"]
+Rate = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(gt=0)]
+Queue = Annotated[str, Field(min_length=1, max_length=1000)]
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """` Did you mean 'x'?`, or an empty text when nothing is close."""
+    close = get_close_matches(name, list(known), n=1, cutoff=0.7)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+class SearchAttributes(Frozen):
+    """`[temporal.search_attributes]`: what runs are labelled with, once the namespace knows the names."""
+
+    enabled: bool = False
+    attributes: tuple[SearchAttribute, ...] = SEARCH_ATTRIBUTES
+
+
+class RetryOverlay(Frozen):
+    """What a queue or a handle changes in the baseline retry policy; unset keys are inherited."""
+
+    initial_interval: Positive | None = None
+    backoff_coefficient: Annotated[float, Field(ge=1)] | None = None
+    maximum_interval: Interval | None = None
+    maximum_attempts: Attempts | None = None
+    non_retryable_error_types_extra: tuple[str, ...] = ()
+
+
+class RetryPolicyConfig(Frozen):
+    """`[temporal.worker_config.retry_policy_config]`: the baseline of every activity."""
+
+    initial_interval: Positive = timedelta(seconds=3)
+    backoff_coefficient: Annotated[float, Field(ge=1)] = 2.0
+    maximum_interval: Interval = "unlimited"
+    maximum_attempts: Attempts = 3
+    # Our own errors say themselves whether a retry makes sense; this list is for the others.
+    non_retryable_error_types: tuple[str, ...] = ()
+
+    @model_validator(mode="after")
+    def _ordered(self) -> RetryPolicyConfig:
+        if self.maximum_interval != "unlimited" and self.maximum_interval < self.initial_interval:
+            raise ValueError(
+                f"maximum_interval ({self.maximum_interval}) is shorter than initial_interval ({self.initial_interval})"
+            )
+        return self
+
+    def overlaid(self, overlay: RetryOverlay | None) -> RetryPolicyConfig:
+        """This policy with the keys that the overlay sets; the non-retryable types are united, in order."""
+        if overlay is None:
+            return self
+        scalars = overlay.model_dump(exclude_none=True, exclude={"non_retryable_error_types_extra"})
+        types = dict.fromkeys((*self.non_retryable_error_types, *overlay.non_retryable_error_types_extra))
+        return RetryPolicyConfig(**{**dict(self), **scalars, "non_retryable_error_types": tuple(types)})
+
+
+class HandleOptions(Frozen):
+    """`handle_options.<handle>`: what one model or function changes."""
+
+    start_to_close_timeout: Positive | None = None
+    retry_policy_config: RetryOverlay | None = None
+
+
+class ActivityQueue(Frozen):
+    """`[temporal.worker_config.activity_queues.<activity>]`: where calls of one activity go."""
+
+    default: Queue | None = None
+    by_handle: dict[str, Queue] = {}
+    handle_options: dict[str, HandleOptions] = {}
+
+
+class QueueOptions(Frozen):
+    """`[temporal.queue_options.<queue>]`: what calls sent to one queue change; the cap holds for all its workers."""
+
+    start_to_close_timeout: Positive | None = None
+    schedule_to_close_timeout: Positive | None = None
+    schedule_to_start_timeout: Positive | None = None
+    heartbeat_timeout: Positive | None = None
+    retry_policy_config: RetryOverlay | None = None
+    max_task_queue_activities_per_second: Rate | None = None
+
+
+class WorkerConfig(Frozen):
+    """`[temporal.worker_config]`: the queue, the times of runs, and the baseline of activities."""
+
+    default_task_queue: Queue = "temporal_task_queue"
+    workflow_execution_timeout: Positive = timedelta(hours=1)
+    run_timeout: Positive = timedelta(hours=1)
+    task_timeout: Positive = timedelta(seconds=10)
+    start_delay: NotNegative = timedelta(0)
+    rpc_timeout: Positive = timedelta(hours=1)
+    default_activity_start_to_close_timeout: Positive = timedelta(minutes=10)
+    # Every activity of ours heartbeats, so a killed worker is noticed after this, not after start_to_close.
+    default_activity_heartbeat_timeout: Positive = timedelta(seconds=15)
+    activity_queues: dict[str, ActivityQueue] = {}
+    retry_policy_config: RetryPolicyConfig = RetryPolicyConfig()
+
+    @model_validator(mode="after")
+    def _activities_exist(self) -> WorkerConfig:
+        for name, queue in self.activity_queues.items():
+            if name not in ACTIVITIES:
+                raise ValueError(
+                    f"activity_queues.{name}: no such activity.{did_you_mean(name, ACTIVITIES)}"
+                    f" Known: {', '.join(ACTIVITIES)}"
+                )
+            if name not in KEYED_ACTIVITIES and (queue.by_handle or queue.handle_options):
+                raise ValueError(f"activity_queues.{name}: this activity has no handle to route by; use 'default' only")
+        return self
+
+
+class RuntimeProfile(Frozen):
+    """`[temporal.worker_runtime_profiles.profiles.<name>]`: how much a worker takes on from each queue it polls.
+
+    None leaves it open: 8 workflow tasks per core, polling that follows the load, no cap on starts per second.
+    """
+
+    tuning_mode: Literal["explicit"] = "explicit"
+    max_cached_workflows: Annotated[int, Field(ge=0)] = 2000
+    max_concurrent_workflow_tasks: Count | None = None
+    max_concurrent_activities: Annotated[int, Field(ge=0)] = 200
+    max_concurrent_local_activities: Annotated[int, Field(ge=0)] = 100
+    max_concurrent_workflow_task_polls: Count | None = None
+    max_concurrent_activity_task_polls: Annotated[int, Field(ge=0)] | None = None
+    max_activities_per_second: Rate | None = None
+    # A run waits this long after its worker was killed before another worker takes it over.
+    sticky_queue_schedule_to_start_timeout: Positive = timedelta(seconds=3)
+    max_heartbeat_throttle_interval: Positive = timedelta(seconds=30)
+    default_heartbeat_throttle_interval: Positive = timedelta(seconds=15)
+    # Longer than a slow model call: what is cut here is paid for twice.
+    graceful_shutdown_timeout: NotNegative = timedelta(seconds=120)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _mode_is_supported(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("tuning_mode") == "resource_based":
+            raise ValueError("tuning_mode 'resource_based' is not supported by this version; use 'explicit'")
+        return data
+
+
+class WorkerRuntimeProfiles(Frozen):
+    """`[temporal.worker_runtime_profiles]`: named profiles; each inherits what it leaves out from `default`."""
+
+    default_profile: str = "default"
+    profiles: dict[str, RuntimeProfile] = {"default": RuntimeProfile()}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _inherit(cls, data: Any) -> Any:
+        profiles = data.get("profiles") if isinstance(data, Mapping) else None
+        if not isinstance(profiles, Mapping):
+            return data
+        base = profiles.get("default", {})
+        base = dict(base) if isinstance(base, Mapping | RuntimeProfile) else {}
+        base = {key: value for key, value in base.items() if key in RuntimeProfile.model_fields}
+        inherited = {
+            name: {**base, **profile} if isinstance(profile, Mapping) and name != "default" else profile
+            for name, profile in profiles.items()
+        }
+        return {**data, "profiles": {"default": {}, **inherited}}
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> WorkerRuntimeProfiles:
+        if self.default_profile not in self.profiles:
+            close = did_you_mean(self.default_profile, self.profiles)
+            raise ValueError(f"default_profile {self.default_profile!r} is not among the profiles.{close}")
+        return self
+
+
+class ServerProfile(Frozen):
+    """`[temporal.temporal_config.temporal_server_configs.<name>]`: one Temporal server. TLS is on when a key is used.
+
+    `api_key_id` names the environment variable that holds the key; the key itself is never a setting.
+    """
+
+    description: str = ""
+    target_host: Annotated[str, Field(min_length=1)] = "localhost:7233"
+    namespace: Annotated[str, Field(min_length=1)] = "default"
+    api_key_method: Literal["none", "env_var", "secret_provider"] = "none"
+    api_key_id: str = ""
+
+    @model_validator(mode="after")
+    def _key_is_named(self) -> ServerProfile:
+        if self.api_key_method != "none" and not self.api_key_id:
+            raise ValueError(f"api_key_method is {self.api_key_method!r} but api_key_id is empty")
+        return self
+
+
+class TemporalConfig(Frozen):
+    """`[temporal.temporal_config]`: the servers, and which one is used. `local` is always there."""
+
+    selected_server: str = "local"
+    temporal_server_configs: dict[str, ServerProfile] = {"local": ServerProfile()}
+    temporal_log_config: TemporalLogConfig = TemporalLogConfig()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _local_is_there(cls, data: Any) -> Any:
+        servers = data.get("temporal_server_configs") if isinstance(data, Mapping) else None
+        if not isinstance(servers, Mapping):
+            return data
+        return {**data, "temporal_server_configs": {"local": {}, **servers}}
+
+    @model_validator(mode="after")
+    def _selected_exists(self) -> TemporalConfig:
+        if self.selected_server not in self.temporal_server_configs:
+            close = did_you_mean(self.selected_server, self.temporal_server_configs)
+            raise ValueError(f"selected_server {self.selected_server!r} is not among the servers.{close}")
+        return self
+
+
+class Execution(Frozen):
+    """`[temporal.execution]`: which pipes are workflows of their own, and how batches are cut. Frozen into each run.
+
+    `batch_window` items of a batch run at a time; a batch of more than `batch_chunk` items is split into workflows.
+    """
+
+    child_workflows: Literal["every_pipe", "fan_out"] = "every_pipe"
+    batch_window: Annotated[int, Field(gt=0, le=1000)] = 50
+    batch_chunk: Annotated[int, Field(gt=1, le=1000)] = 200
+
+
+class Payloads(Frozen):
+    """`[temporal.payloads]`: payloads of `threshold_bytes` or more are kept under `path`, not in histories.
+
+    The server refuses payloads above 2 MiB; a relative path is relative to the project.
+    """
+
+    threshold_bytes: Annotated[int, Field(gt=0, le=1024 * 1024)] = 64 * 1024
+    path: Path = Path(".pipelex/temporal-payload-store")
+
+
+def _moved(data: dict[str, Any], key: str, source: Any, target: Any) -> tuple[Any, Any]:
+    """Move the table `key` from one parent to the other, name by name; the same name in both is an error."""
+    if not (isinstance(source, Mapping) and isinstance(source.get(key), Mapping)):
+        return source, target
+    if not isinstance(target, Mapping) or not isinstance(target.get(key, {}), Mapping):
+        return source, target
+    theirs = target.get(key, {})
+    for name in source[key]:
+        if name in theirs:
+            raise ValueError(f"{key}.{name} is given both under [temporal] and under [temporal.worker_config]")
+    rest = {name: value for name, value in source.items() if name != key}
+    return rest, {**target, key: {**theirs, **source[key]}}
+
+
+class TemporalSettings(Frozen):
+    """`[temporal]`. `[temporal.activity_queues]` and `[temporal.worker_config.queue_options]` are read as well."""
+
+    is_enabled: bool = False
+    search_attributes: SearchAttributes = SearchAttributes()
+    worker_config: WorkerConfig = WorkerConfig()
+    queue_options: dict[str, QueueOptions] = {}
+    worker_runtime_profiles: WorkerRuntimeProfiles = WorkerRuntimeProfiles()
+    temporal_config: TemporalConfig = TemporalConfig()
+    execution: Execution = Execution()
+    payloads: Payloads = Payloads()
+    payload_codec_config: PayloadCodecConfig = PayloadCodecConfig()
+    worker_scopes: WorkerScopes = WorkerScopes()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _both_documented_places(cls, data: Any) -> Any:
+        if not isinstance(data, Mapping):
+            return data
+        top = dict(data)
+        worker = top.get("worker_config", {})
+        if isinstance(worker, WorkerConfig):
+            return data
+        top, worker = _moved(top, "activity_queues", top, worker)
+        worker, top = _moved(top, "queue_options", worker, top)
+        return {**top, "worker_config": worker}
+
+    @model_validator(mode="after")
+    def _no_orphan_queue(self) -> TemporalSettings:
+        routed = {queue: where for where, queue in self._routes()}
+        default = self.worker_config.default_task_queue
+        for queue, where in routed.items():
+            if queue != default and queue not in self.queue_options:
+                close = did_you_mean(queue, [default, *self.queue_options])
+                raise ValueError(
+                    f"{where} names the queue {queue!r}, which no table describes.{close}"
+                    f" Add [temporal.queue_options.{queue}] (it may be empty)"
+                )
+        for queue in self.queue_options:
+            if queue != default and queue not in routed:
+                close = did_you_mean(queue, [default, *routed])
+                raise ValueError(
+                    f"queue_options.{queue} describes a queue that nothing is sent to.{close}"
+                    " Remove the table, or route an activity to it"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _retries_fit_together(self) -> TemporalSettings:
+        for queue, options in self.queue_options.items():
+            self._checked_retry(options.retry_policy_config, where=f"queue_options.{queue}")
+        for name, activity in self.worker_config.activity_queues.items():
+            for handle, changes in activity.handle_options.items():
+                queue = activity.by_handle.get(handle) or activity.default or self.worker_config.default_task_queue
+                options = self.queue_options.get(queue, QueueOptions())
+                where = f"worker_config.activity_queues.{name}.handle_options.{handle}"
+                self._checked_retry(options.retry_policy_config, changes.retry_policy_config, where=where)
+        return self
+
+    def _checked_retry(self, *overlays: RetryOverlay | None, where: str) -> None:
+        policy = self.worker_config.retry_policy_config
+        try:
+            for overlay in overlays:
+                policy = policy.overlaid(overlay)
+        except ValueError as error:
+            raise ValueError(
+                f"{where}.retry_policy_config: its maximum_interval is below its initial_interval"
+            ) from error
+
+    def _routes(self) -> Iterable[tuple[str, str]]:
+        for name, activity in self.worker_config.activity_queues.items():
+            where = f"worker_config.activity_queues.{name}"
+            if activity.default is not None:
+                yield f"{where}.default", activity.default
+            for handle, queue in activity.by_handle.items():
+                yield f"{where}.by_handle.{handle}", queue
+
+    def known_task_queues(self) -> tuple[str, ...]:
+        """Every queue that a worker may poll, the default one first."""
+        return tuple(dict.fromkeys((self.worker_config.default_task_queue, *self.queue_options)))
+
+    def server_profile(self, name: str | None = None) -> ServerProfile:
+        """The server of that name, or the selected one."""
+        servers = self.temporal_config.temporal_server_configs
+        wanted = name or self.temporal_config.selected_server
+        if wanted not in servers:
+            raise ConfigError(
+                f"there is no Temporal server profile {wanted!r}.{did_you_mean(wanted, servers)}",
+                hint=f"known profiles: {', '.join(servers)};"
+                f" add [temporal.temporal_config.temporal_server_configs.{wanted}]",
+            )
+        return servers[wanted]
+
+    def runtime_profile(self, name: str | None = None) -> RuntimeProfile:
+        """The worker profile of that name, or the default one."""
+        profiles = self.worker_runtime_profiles.profiles
+        wanted = name or self.worker_runtime_profiles.default_profile
+        if wanted not in profiles:
+            raise ConfigError(
+                f"there is no worker profile {wanted!r}.{did_you_mean(wanted, profiles)}",
+                hint=f"known profiles: {', '.join(profiles)}; add [temporal.worker_runtime_profiles.profiles.{wanted}]",
+            )
+        return profiles[wanted]
+
+
+def chosen_task_queues(settings: TemporalSettings, names: Sequence[str]) -> tuple[str, ...]:
+    """The queues to poll. Needs no connection; an unknown name is a ConfigError that lists the known ones."""
+    known = settings.known_task_queues()
+    for name in names:
+        if name not in known:
+            raise ConfigError(
+                f"there is no task queue {name!r}.{did_you_mean(name, known)}",
+                hint=f"known queues: {', '.join(known)}; a new one needs a table [temporal.queue_options.{name}]",
+            )
+    return tuple(dict.fromkeys(names)) or known[:1]

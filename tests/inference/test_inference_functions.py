@@ -1,0 +1,117 @@
+import asyncio
+import threading
+
+import pytest
+
+from pipelex.errors import ConfigError, FunctionError, InputError
+from pipelex.inference.deck import Deck
+from pipelex.inference.functions import call_function, collect_functions, pipe_func
+from pipelex.inference.performer import Performer
+from pipelex.inference.settings import InferenceSettings
+from pipelex.pipes.requests import FunctionRequest
+from pipelex.storage.local import LocalBlobs
+from pipelex.values.slots import Slot
+from pipelex.values.value import Memory, Value
+
+MEMORY = Memory(root={"word": Value(concept="native.Text", data={"text": "hello"})})
+
+
+def ask(name: str) -> FunctionRequest:
+    return FunctionRequest(function_name=name, memory=MEMORY, output=Slot("native.Text"), concepts={})
+
+
+@pipe_func
+def upper(*, working_memory):
+    return working_memory.get_stuff_as_str("word").upper()
+
+
+@pipe_func()
+async def later(*, working_memory):
+    await asyncio.sleep(0)
+    return {"text": working_memory.get_stuff_as_str("word")}
+
+
+@pipe_func(name="tools.thread")
+def where(working_memory):
+    return threading.current_thread() is threading.main_thread()
+
+
+@pipe_func
+def broken(*, working_memory):
+    raise KeyError("lost")
+
+
+@pipe_func
+def picky(*, working_memory):
+    raise InputError("this word will not do")
+
+
+FUNCTIONS = {"upper": upper, "later": later, "tools.thread": where, "broken": broken, "picky": picky}
+
+
+def test_the_mark_leaves_the_function_as_it_is():
+    assert broken.__name__ == "broken"
+    with pytest.raises(KeyError):
+        broken(working_memory=None)
+
+
+@pytest.mark.parametrize(("name", "data"), [("upper", "HELLO"), ("later", {"text": "hello"}), ("tools.thread", False)])
+async def test_functions_get_the_memory_and_give_json(name, data):
+    assert (await call_function(FUNCTIONS, ask(name))).data == data
+
+
+async def test_the_performer_calls_functions(tmp_path):
+    performer = Performer(InferenceSettings(), Deck.load([], {}), LocalBlobs(tmp_path), functions=FUNCTIONS)
+    assert (await performer.perform(ask("upper"))).data == "HELLO"
+
+
+async def test_an_unknown_function_names_the_known_ones():
+    with pytest.raises(FunctionError) as caught:
+        await call_function(FUNCTIONS, ask("uper"))
+    for words in ("'uper'", "broken, later, picky, tools.thread, upper", "did you mean 'upper'", "@pipe_func"):
+        assert words in caught.value.render()
+    assert not caught.value.is_retryable
+
+
+async def test_what_a_function_raises_is_named_and_chained():
+    with pytest.raises(FunctionError, match=r"'broken' raised KeyError: 'lost'") as caught:
+        await call_function(FUNCTIONS, ask("broken"))
+    assert isinstance(caught.value.__cause__, KeyError)
+    assert "test_inference_functions.py:" in caught.value.render()
+    with pytest.raises(InputError, match="will not do"):
+        await call_function(FUNCTIONS, ask("picky"))
+
+
+def write(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+SOURCE = "from pipelex.inference.functions import pipe_func\n@pipe_func\ndef {name}(*, working_memory):\n    return 1\n"
+
+
+def test_functions_are_collected_from_folders_files_and_modules(tmp_path):
+    write(tmp_path / "a.py", SOURCE.format(name="one"))
+    write(tmp_path / "sub" / "b.py", SOURCE.format(name="two"))
+    write(tmp_path / ".venv" / "c.py", SOURCE.format(name="three"))
+    write(tmp_path / "noise.py", "raise SystemExit('never imported')")
+    found = collect_functions([tmp_path, tmp_path / "a.py"])
+    assert sorted(found) == ["one", "two"]
+    import pipelex.inference.functions as module
+
+    assert collect_functions([module, "pipelex.inference.functions"]) == {}
+
+
+def test_files_that_cannot_be_collected_say_why(tmp_path):
+    write(tmp_path / "x" / "a.py", SOURCE.format(name="same"))
+    write(tmp_path / "x" / "b.py", SOURCE.format(name="same"))
+    with pytest.raises(ConfigError, match="two functions are named 'same'"):
+        collect_functions([tmp_path / "x"])
+    broken_file = write(tmp_path / "bad.py", "pipe_func = 1 / 0")
+    with pytest.raises(ConfigError, match="ZeroDivisionError"):
+        collect_functions([broken_file])
+    with pytest.raises(ConfigError, match="not a Python file"):
+        collect_functions([tmp_path / "none.py"])
+    with pytest.raises(ConfigError, match="ModuleNotFoundError"):
+        collect_functions(["no.such.module"])

@@ -1,0 +1,182 @@
+"""What people read of a run in the Web UI."""
+
+from __future__ import annotations
+
+import pytest
+from pydantic import JsonValue
+
+from pipelex.language.pipes import PipeLLM
+from pipelex.library.crate import LibraryCrate
+from pipelex.pipes.port import Batch, Item, PipeCall, RunInfo
+from pipelex.pipes.requests import (
+    ExtractRequest,
+    FunctionRequest,
+    ModelSetting,
+    ObjectListRequest,
+    ObjectRequest,
+    Request,
+    TextRequest,
+)
+from pipelex.temporal.observability import (
+    Watch,
+    activity_summary,
+    child_id,
+    details,
+    search_attributes,
+    shortened,
+    summary,
+)
+from pipelex.values.slots import Slot
+from pipelex.values.value import Memory, Value
+
+TEXT = Slot("native.Text")
+MODEL = ModelSetting(handle="gpt-4o")
+RUN = RunInfo(run_id="run-1", user_id="ada", session_id="s1")
+
+
+def call(pipe: str, *, item: Item | None = None, part: tuple[int, int] | None = None, **inputs: JsonValue) -> PipeCall:
+    root = {name: Value(concept="native.Text", data=data) for name, data in inputs.items()}
+    batch = None
+    if part is not None:
+        root["things"] = Value(concept="native.Text", data=[{"text": "x"}] * part[0])
+        batch = Batch(over="things", item="thing", total=part[1], window=5)
+    return PipeCall(pipe=pipe, run=RUN, memory=Memory(root=root), item=item, batch=batch)
+
+
+def pipe(description: str) -> PipeLLM:
+    return PipeLLM(type="PipeLLM", description=description, output=TEXT, prompt="x")
+
+
+def test_summary() -> None:
+    assert summary("d.tell", pipe("Tell a story")) == "tell — Tell a story"
+    assert summary("d.tell", pipe("")) == "tell"
+    long = summary("d.tell", pipe("é" * 300))
+    assert len(long.encode()) <= 200
+    assert long.endswith("é…")
+
+
+def test_shortened_keeps_one_line() -> None:
+    assert shortened("a\n  b\tc", 200) == "a b c"
+    assert shortened("x" * 200, 200) == "x" * 200
+    assert shortened("x" * 201, 200) == "x" * 197 + "…"
+
+
+def test_details() -> None:
+    crate = LibraryCrate(fingerprint="0123456789abcdef")
+    text = details(call("acme.sales.tell", letter={"text": "a"}, **{"a`|b": {"text": "b"}}), crate)
+    assert text.splitlines() == [
+        "| Field | Value |",
+        "| --- | --- |",
+        "| Pipe | `tell` |",
+        "| Domain | `acme.sales` |",
+        "| Pipeline run | `run-1` |",
+        "| User | `ada` |",
+        "| Session | `s1` |",
+        "| Library crate | `0123456789ab` |",
+        "| Input names | `letter, a'\\|b` |",
+    ]
+    wide = call("d.tell", **{f"input_{number:05}": {"text": ""} for number in range(3000)})
+    assert len(details(wide, crate).encode()) <= 20_000
+    assert "| Item | `3 of 9` |" in details(call("d.tell", item=Item(index=2, total=9)), crate)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (TextRequest(model=MODEL, prompt="x"), "LLM text · pipe=tell · model=gpt-4o"),
+        (ObjectRequest(model=MODEL, prompt="x", name="Card", output_schema={}), "LLM object · pipe=tell · class=Card"),
+        (
+            ObjectListRequest(model=MODEL, prompt="x", name="Card", output_schema={}),
+            "LLM object list · pipe=tell · class=Card",
+        ),
+        (ExtractRequest(model=MODEL, url="x"), "Extract pages · pipe=tell · handle=gpt-4o"),
+        (
+            FunctionRequest(function_name="f" * 300, memory=Memory(), output=TEXT, concepts={}),
+            "Function · pipe=tell · function=" + "f" * 163 + "…",
+        ),
+    ],
+)
+def test_activity_summary(request_: Request, expected: str) -> None:
+    found = activity_summary(request_, "d.tell")
+    assert found == expected
+    assert len(found.encode()) <= 200
+
+
+def test_child_ids_stay_short_and_distinct() -> None:
+    assert child_id("run-1", "d.tell", "0a1b2c3d") == "run-1_tell-0a1b2c3d"
+    one, other = "run-1", "run-1"
+    for depth in range(50):
+        one = child_id(one, "d." + "p" * 60, f"{depth:08x}")
+        other = child_id(other, "d." + "p" * 60, f"{depth + 1:08x}")
+        assert len(one) < 400
+        assert one.startswith("run-1_")
+    assert child_id(one, "d.tell", "0a1b2c3d") != child_id(other, "d.tell", "0a1b2c3d")
+
+
+def test_search_attributes() -> None:
+    pairs = search_attributes(("PipeCode", "DomainCode", "PipelineRunId", "UserId", "SessionId"), call("a.b.tell"))
+    assert {pair.key.name: pair.value for pair in pairs} == {
+        "PipeCode": "tell",
+        "DomainCode": "a.b",
+        "PipelineRunId": "run-1",
+        "UserId": "ada",
+        "SessionId": "s1",
+    }
+    assert len(search_attributes(("PipeCode",), call("a.tell"))) == 1
+
+
+def test_progress_of_steps() -> None:
+    root = Watch.of(call("d.main"), 10.0)
+    first = root.begin(call("d.one"), 11.0, "w1")
+    root.end(first, 12.0, failed=False)
+    root.begin(call("d.two"), 13.0, "w2")
+    found = root.snapshot()
+    assert [(child.pipe, child.state, child.workflow_id) for child in found.children] == [
+        ("d.one", "done", "w1"),
+        ("d.two", "running", "w2"),
+    ]
+    assert root.live() == "- ▶ `main`\n  - ✓ `one`\n  - ▶ `two`"
+
+
+def test_progress_of_a_batch_counts_items() -> None:
+    root = Watch.of(call("d.main"), 0.0)
+    items = [root.begin(call("d.one", item=Item(index=index, total=3)), 1.0, f"w{index}") for index in range(3)]
+    root.end(items[1], 2.0, failed=False)
+    group = root.snapshot().children[0]
+    assert (group.pipe, group.done, group.total, group.state) == ("d.one", 1, 3, "running")
+    assert [child.workflow_id for child in group.children] == ["w0", "w2"]
+    root.end(items[0], 3.0, failed=False)
+    root.end(items[2], 4.0, failed=False)
+    group = root.snapshot().children[0]
+    assert (group.done, group.state, group.children) == (3, "done", ())
+    root.begin(call("d.one", item=Item(index=0, total=3)), 5.0, "w9")
+    assert [child.done for child in root.snapshot().children] == [3, 0]
+
+
+def test_progress_of_parts() -> None:
+    root = Watch.of(call("d.main"), 0.0)
+    part = root.begin(call("d.one", part=(20, 60)), 1.0, "part")
+    group = root.snapshot().children[0]
+    assert (group.done, group.total, group.children[0].total) == (0, 60, 20)
+    root.end(part, 2.0, failed=False)
+    assert root.snapshot().children[0].done == 20
+
+    inside = Watch.of(call("d.one", part=(20, 60)), 1.0)
+    item = inside.begin(call("d.one", item=Item(index=0, total=60)), 2.0, "w")
+    inside.end(item, 3.0, failed=False)
+    assert (inside.done, inside.total, inside.children) == (1, 20, [])
+
+
+def test_a_failed_item_stays_in_sight() -> None:
+    root = Watch.of(call("d.main"), 0.0)
+    item = root.begin(call("d.one", item=Item(index=0, total=3)), 1.0, "w0")
+    root.end(item, 2.0, failed=True)
+    assert root.snapshot().children[0].children[0].state == "failed"
+
+
+def test_the_live_text_is_bounded() -> None:
+    root = Watch.of(call("d.main"), 0.0)
+    for index in range(100):
+        root.begin(call("d.one", item=Item(index=index, total=100)), 1.0, f"w{index}")
+    assert len(root.live().splitlines()) == 21
+    assert root.live().endswith("- … and 82 more")

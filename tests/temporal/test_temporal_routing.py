@@ -1,0 +1,170 @@
+"""Routes: what travels in the call is exactly what the configuration says for the pipes of the crate."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from pipelex.language.pipes import PipeFunc, PipeLLM
+from pipelex.library.crate import LibraryCrate
+from pipelex.pipes.requests import (
+    ExtractRequest,
+    FunctionRequest,
+    ModelSetting,
+    Request,
+    TextRequest,
+)
+from pipelex.temporal.routing import REPLIES, Retry, Route, Routes, handle_of, needs, route, routes_for
+from pipelex.temporal.settings import TemporalSettings
+from pipelex.values.slots import Slot
+from pipelex.values.value import Memory
+
+TEXT = Slot("native.Text")
+CRATE = LibraryCrate(
+    pipes={
+        "d.ask": PipeLLM(type="PipeLLM", description="", output=TEXT, prompt="x"),
+        "d.call": PipeFunc(type="PipeFunc", description="", output=TEXT, function_name="clean"),
+    }
+)
+MODELS = {"llm:for_text": ModelSetting(handle="gpt"), "extract:default": ModelSetting(handle="pdf")}
+
+
+def routes(models: dict[str, ModelSetting] = MODELS, **temporal: Any) -> Routes:
+    return routes_for(TemporalSettings.model_validate(temporal), CRATE, models)
+
+
+def test_defaults_take_no_room_on_the_wire() -> None:
+    found = routes()
+    assert found.model_dump_json(exclude_defaults=True) == "{}"
+    assert route(found, "act_llm_gen_text", "gpt") == Route(
+        task_queue=None,
+        start_to_close=timedelta(minutes=10),
+        heartbeat=timedelta(seconds=15),
+        retry=Retry(initial_interval=timedelta(seconds=3), backoff_coefficient=2.0, maximum_attempts=3),
+    )
+
+
+LAYERED: dict[str, Any] = {
+    "worker_config": {
+        "default_activity_start_to_close_timeout": "5m",
+        "retry_policy_config": {"maximum_attempts": 4, "non_retryable_error_types": ["A", "B"]},
+        "activity_queues": {
+            "act_llm_gen_text": {
+                "default": "llm",
+                "by_handle": {"gpt": "openai"},
+                "handle_options": {
+                    "gpt": {
+                        "start_to_close_timeout": "30m",
+                        "retry_policy_config": {"maximum_attempts": 9, "non_retryable_error_types_extra": ["B", "D"]},
+                    },
+                },
+            },
+            "act_func_call": {"handle_options": {"clean": {"start_to_close_timeout": "7s"}}},
+        },
+    },
+    "queue_options": {
+        "llm": {"heartbeat_timeout": "20s"},
+        "openai": {
+            "start_to_close_timeout": "20m",
+            "schedule_to_start_timeout": "1h",
+            "schedule_to_close_timeout": "2h",
+            "heartbeat_timeout": "45s",
+            "retry_policy_config": {
+                "initial_interval": "1s",
+                "maximum_interval": "1m",
+                "non_retryable_error_types_extra": ["C"],
+            },
+        },
+    },
+}
+
+
+def test_layers_from_the_baseline_to_the_handle() -> None:
+    found = routes(**LAYERED)
+    assert route(found, "act_llm_gen_text", "gpt") == Route(
+        task_queue="openai",
+        start_to_close=timedelta(minutes=30),
+        schedule_to_start=timedelta(hours=1),
+        schedule_to_close=timedelta(hours=2),
+        heartbeat=timedelta(seconds=45),
+        retry=Retry(
+            initial_interval=timedelta(seconds=1),
+            maximum_interval=timedelta(minutes=1),
+            maximum_attempts=9,
+            non_retryable_error_types=("A", "B", "C", "D"),
+        ),
+    )
+
+
+@pytest.mark.parametrize(
+    ("activity", "handle", "queue", "start_to_close", "heartbeat"),
+    [
+        ("act_llm_gen_text", "other", "llm", 300, 20),
+        ("act_llm_gen_object", "gpt", None, 300, 15),
+        ("act_extract_gen_extract_pages", "pdf", None, 300, 15),
+        ("act_func_call", "clean", None, 7, 15),
+        ("act_func_call", "dirty", None, 300, 15),
+    ],
+)
+def test_who_goes_where(activity: str, handle: str, queue: str | None, start_to_close: int, heartbeat: int) -> None:
+    found = route(routes(**LAYERED), activity, handle)
+    assert found.task_queue == queue
+    assert found.start_to_close == timedelta(seconds=start_to_close)
+    assert found.heartbeat == timedelta(seconds=heartbeat)
+
+
+def test_default_queue_options_hold_for_what_is_not_routed() -> None:
+    found = routes(queue_options={"temporal_task_queue": {"start_to_close_timeout": "42s"}})
+    assert route(found, "act_llm_gen_text", "gpt").start_to_close == timedelta(seconds=42)
+    assert route(found, "act_llm_gen_text", "gpt").task_queue is None
+
+
+def test_unlimited() -> None:
+    found = routes(worker_config={"retry_policy_config": {"maximum_attempts": "unlimited"}})
+    assert route(found, "act_llm_gen_text", "gpt").retry == Retry(maximum_attempts=None)
+
+
+def test_only_what_a_slice_needs_travels() -> None:
+    found = routes(**LAYERED)
+    assert set(found.by_handle) == {"act_llm_gen_text gpt", "act_func_call clean"}
+    kept = found.only(frozenset({"act_func_call"}), frozenset({"clean"}))
+    assert set(kept.by_handle) == {"act_func_call clean"}
+    assert not kept.by_activity
+    assert Routes.model_validate_json(found.model_dump_json(exclude_defaults=True)) == found
+
+
+def test_execution_and_search_attributes_travel() -> None:
+    assert routes().search_attributes == ()
+    found = routes(search_attributes={"enabled": True}, execution={"child_workflows": "fan_out"})
+    assert found.child_workflows == "fan_out"
+    assert set(found.search_attributes) == {"PipeCode", "DomainCode", "PipelineRunId", "UserId", "SessionId"}
+
+
+def test_needs() -> None:
+    assert needs(CRATE, MODELS) == {
+        "act_llm_gen_text": ("gpt",),
+        "act_llm_gen_object": ("gpt",),
+        "act_llm_gen_object_list": ("gpt",),
+        "act_extract_gen_extract_pages": ("pdf",),
+        "act_func_call": ("clean",),
+    }
+
+
+def test_handles() -> None:
+    model = ModelSetting(handle="gpt")
+    assert handle_of(TextRequest(model=model, prompt="x")) == "gpt"
+    assert handle_of(ExtractRequest(model=model, url="x")) == "gpt"
+    assert handle_of(FunctionRequest(function_name="clean", memory=Memory(), output=TEXT, concepts={})) == "clean"
+
+
+def test_every_request_has_its_reply() -> None:
+    def leaves(kind: type[Any]) -> set[type[Any]]:
+        return {leaf for child in kind.__subclasses__() for leaf in leaves(child)} or {kind}
+
+    requests = {found for found in leaves(Request) if "activity" in vars(found)}
+    assert requests == set(REPLIES)
+    for request, reply in REPLIES.items():
+        generic = next(base for base in request.__mro__ if base.__pydantic_generic_metadata__["args"])
+        assert generic.__pydantic_generic_metadata__["args"] == (reply,)
