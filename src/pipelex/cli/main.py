@@ -23,7 +23,7 @@ HELP = "Run AI methods written in MTHDS: in one process, or unchanged as durable
 class InOrder(TyperGroup):
     """Lists the commands in the order in which one meets them."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:
+    def list_commands(self, ctx: object) -> list[str]:
         """The names, as `--help` shows them."""
         return ["run", "validate", "dev", "worker", "setup-temporal-namespace"]
 

@@ -12,7 +12,7 @@ import re
 import tomllib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +47,9 @@ class Layer:
             return Problem(code=code, message=message, file=self.source, hint=hint)
         from pipelex.language.positions import problem_at
 
-        return problem_at(self.source, self.text, path, code, message, hint=hint)
+        problem = problem_at(self.source, self.text, path, code, message, hint=hint)
+        # The excerpt would show the value.
+        return replace(problem, excerpt=None) if _is_secret(path) else problem
 
 
 @dataclass
@@ -290,7 +292,7 @@ def _existing(merged: Merged, location: KeyPath) -> KeyPath:
     path: list[str | int] = []
     for part in location:
         try:
-            values = values[part] if isinstance(values, dict | list) else None
+            values = values[part] if isinstance(values, dict | list) else None  # type: ignore[index]
         except (KeyError, IndexError, TypeError):
             break
         if values is None:

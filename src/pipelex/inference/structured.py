@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from datetime import datetime, time
 from typing import Any, Final
 
@@ -12,7 +11,6 @@ from pydantic import JsonValue
 from pipelex.pipes.requests import ObjectListRequest, ObjectRequest
 
 ITEMS: Final = "items"
-_FENCE: Final = re.compile(r"```(?:json|JSON)?\s*\n(?P<inside>.*?)\n?```", re.DOTALL)
 _MAX_PROBLEMS: Final = 8
 
 
@@ -76,8 +74,9 @@ def complaint(problem: str) -> str:
 def _parse(text: str) -> Any:
     stripped = text.strip()
     candidates = [stripped]
-    if fenced := _FENCE.search(stripped):
-        candidates.append(fenced["inside"])
+    _, opening, fenced = stripped.partition("```")
+    if opening:
+        candidates.append(fenced.partition("```")[0].removeprefix("json").removeprefix("JSON"))
     starts = [at for at in (stripped.find("{"), stripped.find("[")) if at >= 0]
     if starts:
         candidates.append(stripped[min(starts) : max(stripped.rfind("}"), stripped.rfind("]")) + 1])

@@ -168,6 +168,7 @@ def _examined(text: str, category: str) -> tuple[TemplateUse, dict[str, int]] | 
         return Fault(error.lineno or 1, _sentence(error.message or "the template cannot be read"))
     except RecursionError:
         return Fault(1, "the template is nested too deeply")
+    # Both must agree: Jinja alone lists names that one branch assigns and nobody reads; the walk alone knows no blocks.
     outside = [read for read in reader.reads if read.root in free and not _is_reserved(read.root)]
     lines: dict[str, int] = {}
     for name, line in [*((read.root, read.line) for read in outside), *reader.private]:

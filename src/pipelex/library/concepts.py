@@ -171,7 +171,7 @@ def _note_cycles(concepts: Mapping[str, Concept], homes: Mapping[str, Site]) -> 
         trail: dict[str, Iterator[tuple[Path, str]]] = {} if start in done else {start: _needs(concepts[start])}
         while trail:
             ref = next(reversed(trail))
-            step = next(((path, target) for path, target in trail[ref] if target in concepts and target not in done), None)
+            step = next((need for need in trail[ref] if need[1] in concepts and need[1] not in done), None)
             if step is None:
                 done.add(ref)
                 del trail[ref]

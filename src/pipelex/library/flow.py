@@ -52,6 +52,8 @@ class _Flow:
         self.left: dict[str, dict[str, Held]] = {}
         """The names each pipe leaves in the memory of its caller."""
         self.mended: dict[str, Slot] = {}
+        self.loose: set[str] = set()
+        """The pipes that make a Composite although they declare something else."""
 
     def output(self, ref: str) -> Held:
         """What a pipe gives; what it declares, when it is reached again through itself."""
@@ -74,8 +76,10 @@ class _Flow:
         self.made[ref] = held
         self.left[ref] = caller.leaves
 
-    def mend(self, ref: str, output: Slot) -> None:
-        self.mended[ref] = output
+    def loosen(self, ref: str) -> None:
+        """Note that a pipe makes a Composite, whatever it declares."""
+        self.loose.add(ref)
+        self.mended[ref] = Slot(_COMPOSITE)
 
 
 @dataclass(frozen=True)
@@ -88,14 +92,18 @@ class _Called:
 
 
 class _Names:
-    """What is in a memory at some point. `is_whole` is False once a pipe that does not exist may have added to it."""
+    """What is in a memory at some point. `is_whole` is False once a pipe that does not exist may have added to it.
 
-    def __init__(self, held: Mapping[str, Held], *, is_whole: bool = True) -> None:
+    `told` are the names already noted as missing: each is told once for one memory.
+    """
+
+    def __init__(self, held: Mapping[str, Held], told: set[str] | None = None, *, is_whole: bool = True) -> None:
         self.held = dict(held)
+        self.told = set() if told is None else told
         self.is_whole = is_whole
 
     def with_item(self, name: str, item: Held) -> _Names:
-        return _Names({**self.held, name: item}, is_whole=self.is_whole)
+        return _Names({**self.held, name: item}, self.told, is_whole=self.is_whole)
 
 
 class _Caller:
@@ -108,9 +116,7 @@ class _Caller:
         self.pipe = pipe
         self.site = site
         self.findings: Findings = site.findings
-        self.inputs = {
-            name: Held.given(slot, f"an input of '{self.code}'") for name, slot in pipe.inputs.items()
-        }
+        self.inputs = {name: Held.given(slot, f"an input of '{self.code}'") for name, slot in pipe.inputs.items()}
         self.leaves: dict[str, Held] = {}
         self.later: dict[str, str] = {}
         """Names that a step makes, for the hint when they are wanted too early."""
@@ -130,12 +136,12 @@ class _Caller:
 
     def sequence(self, pipe: PipeSequence) -> Held:
         names = _Names(self.inputs)
-        self.later = {
-            step.result: f"step {index}" for index, step in reversed(list(enumerate(pipe.steps, 1))) if step.result
-        }
+        self.later = {step.result: f"step {index}" for index, step in enumerate(pipe.steps, 1) if step.result}
         last: _Called | None = None
         for index, step in enumerate(pipe.steps):
             label = f"step {index + 1} of '{self.code}'"
+            if step.result and self.later.get(step.result) == f"step {index + 1}":
+                del self.later[step.result]
             last = self.step(step, names, self.at("steps", index), label)
             stored = {**last.leaves, **({step.result: last.held} if step.result else {})}
             self.leaves |= stored
@@ -148,10 +154,9 @@ class _Caller:
     def ended(self, last: _Called, step: Step) -> Held:
         """Hold the last output of a sequence against the declared one (rules 74 and 82)."""
         output = self.pipe.output
-        mended = self.flow.mended.get(step.pipe)
-        if mended is not None and mended.concept == _COMPOSITE and step.batch_over is None:
+        if step.pipe in self.flow.loose and step.batch_over is None:
             if not self.flow.concepts.accepts(output.concept, _COMPOSITE):
-                self.flow.mend(self.ref, Slot(_COMPOSITE))
+                self.flow.loosen(self.ref)
             return Held.declared(output)
         if last.is_known:
             self.gives(last.held, f"its last step, '{_code(step.pipe)}',", self.at("output"))
@@ -167,12 +172,12 @@ class _Caller:
         if pipe.add_each_output:
             self.leaves = results
         if not self.combines(results):
-            self.flow.mend(self.ref, Slot(_COMPOSITE))
+            self.flow.loosen(self.ref)
         return Held.declared(pipe.output)
 
     def condition(self, pipe: PipeCondition) -> Held:
         names = _Names(self.inputs)
-        targets = [(("outcomes", key), target) for key, target in pipe.outcomes.items()]
+        targets: list[tuple[tuple[str, ...], str]] = [(("outcomes", key), ref) for key, ref in pipe.outcomes.items()]
         targets.append((("default_outcome",), pipe.default_outcome))
         lacks: list[Lack] = []
         left: list[Mapping[str, Held]] = []
@@ -226,8 +231,7 @@ class _Caller:
             return replace(called, held=replace(called.held.overridden(step), maker=f"made by {label}"))
         listed = names.held.get(step.batch_over)
         if listed is None:
-            if names.is_whole:
-                self.missing(f"{label} runs over '{step.batch_over}'", step.batch_over, names, (*path, "batch_over"))
+            self.missing(f"{label} runs over '{step.batch_over}'", step.batch_over, names, (*path, "batch_over"))
             listed = Held("native.Dynamic", None)
         elif listed.depth == 0:
             concept = self.site.short(listed.concept)
@@ -249,10 +253,9 @@ class _Caller:
         for name, slot in callee.inputs.items():
             held = names.held.get(name)
             if held is None:
-                if names.is_whole:
-                    wanted = replace(slot, concept=self.site.short(slot.concept))
-                    what = f"{label} calls '{_code(target)}', which needs '{name}' ({wanted})"
-                    self.missing(what, name, names, path, wanted)
+                wanted = replace(slot, concept=self.site.short(slot.concept))
+                what = f"{label} calls '{_code(target)}', which needs '{name}' ({wanted})"
+                self.missing(what, name, names, path, wanted)
                 continue
             self.takes(slot, held, f"{label} calls '{_code(target)}', which takes '{name}' as", path)
             if slot.presence == "plain" and not slot.is_list:
@@ -261,14 +264,18 @@ class _Caller:
         return _Called(self.flow.output(target).skippable(lack), leaves)
 
     def missing(self, what: str, name: str, names: _Names, path: Path, wanted: Slot | None = None) -> None:
-        there = [f"'{known}' ({self.shown(held)})" for known, held in names.held.items() if known != MAIN]
+        """Rule 70: note a name that is not there, with those that are."""
+        if not names.is_whole or name in names.told:
+            return
+        names.told.add(name)
+        known = {other: held for other, held in names.held.items() if other != MAIN}
+        there = [f"'{other}' ({self.shown(held)})" for other, held in known.items()]
         more = f" and {len(there) - _LISTED} more" if len(there) > _LISTED else ""
         listing = f"there is {', '.join(there[:_LISTED])}{more}" if there else "nothing is there"
-        if name in self.later:
-            hint = f"{self.later[name]} makes it: move that step up"
-        else:
-            hint = did_you_mean(name, [known for known in names.held if known != MAIN])
-            hint = hint or f'give an earlier step result = "{name}", or declare it: inputs = {{ {name} = "{wanted or "…[]"}" }}'
+        hint = f"{self.later[name]} makes it: move that step up" if name in self.later else did_you_mean(name, known)
+        if hint is None:
+            declaration = f'inputs = {{ {name} = "{wanted or "…[]"}" }}'
+            hint = f'give an earlier step result = "{name}", or declare it: {declaration}'
         self.findings.error(path, "missing_input_variable", f"{what}; {listing}", hint)
 
     def takes(self, slot: Slot, held: Held, what: str, path: Path) -> None:
@@ -326,7 +333,7 @@ class _Caller:
         if output.is_list:
             return replace(declared, depth=held.depth or 1, count=output.count or held.count)
         if output.presence == "plain" and held.lack == "tolerated":
-            self.flow.mend(self.ref, replace(output, presence="optional"))
+            self.flow.mended[self.ref] = replace(output, presence="optional")
             return replace(declared, lack="tolerated")
         return declared
 
@@ -342,7 +349,7 @@ class _Caller:
         if not all(name in fields for name in results) or not all(name in results for name in required):
             what = self.site.short(output.concept) + ("[]" if output.is_list else "")
             message = f"the results of '{self.code}' ({', '.join(results)}) are not the fields of {what}"
-            hint = "a Composite of the results is made; write output = \"Composite\", or name the results as the fields"
+            hint = 'a Composite of the results is made; write output = "Composite", or name the results as the fields'
             self.findings.warn(self.at("output"), "inadequate_output_concept", message, hint)
             return False
         for name, held in results.items():

@@ -149,7 +149,7 @@ class _Check:
                 fault = self._from(pipe, value, field, path)
             case Nested() if field is None or field.type in (FieldType.CONCEPT, FieldType.DICT):
                 self._construct(pipe, value.fields, field.concept if field else None, path)
-            case Nested():
+            case Nested() if field is not None:
                 fault = f"is {field.type.value}; a table is given"
             case Literally() if field is not None and field.choices and str(value.value) not in field.choices:
                 hint = did_you_mean(str(value.value), field.choices) or f"the choices are {', '.join(field.choices)}"
@@ -184,7 +184,9 @@ class _Check:
         return f"is {field.type.value}; a dict is given" if field is not None else None
 
     def _spoken(self, reached: Reached) -> str:
-        what = self.site.short(reached.concept) if reached.concept else reached.scalar.value if reached.scalar else "any"
+        what = reached.scalar.value if reached.scalar else "a value"
+        if reached.concept is not None:
+            what = self.site.short(reached.concept)
         return f"a list of {what}" if reached.depth else what
 
 

@@ -86,7 +86,9 @@ def field_fault(concepts: Concepts, field: Field, reached: Reached) -> str | Non
         assert field.concept is not None
         if reached.concept is None or reached.concept == "native.Anything":
             return None
-        return None if concepts.accepts(field.concept, reached.concept) else f"is {field.concept.removeprefix('native.')}"
+        if concepts.accepts(field.concept, reached.concept):
+            return None
+        return f"is {field.concept.removeprefix('native.')}"
     if reached.concept is None:
         is_plain = reached.scalar is not FieldType.DICT
     else:

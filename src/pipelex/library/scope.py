@@ -72,9 +72,7 @@ class Scope:
             site.findings.error(path, "unresolved_pipe_dependency", f"no pipe is called '{written}'", hint)
         return found or None
 
-    def _elsewhere(
-        self, what: str, written: str, known: Mapping[str, list[str]], site: Site, path: Path
-    ) -> str | None:
+    def _elsewhere(self, what: str, written: str, known: Mapping[str, list[str]], site: Site, path: Path) -> str | None:
         """The only declaration of a bare code in another domain; "" if several were found, and noted; None if none."""
         candidates = known.get(written, [])
         if len(candidates) == 1:
@@ -98,9 +96,7 @@ def _by_code(refs: Iterable[str]) -> dict[str, list[str]]:
     return found
 
 
-def _closest(
-    written: str, site: Site, declared: Mapping[str, list[str]], known: Mapping[str, object]
-) -> str | None:
+def _closest(written: str, site: Site, declared: Mapping[str, list[str]], known: Mapping[str, object]) -> str | None:
     """A hint naming what was probably meant, spelt so that it resolves."""
     domain, _, code = written.rpartition(".")
     if code in declared:

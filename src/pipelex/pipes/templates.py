@@ -13,12 +13,13 @@ from pydantic import JsonValue
 from pipelex.errors import TemplateError
 from pipelex.language.pipes import TemplatingStyle
 from pipelex.language.templates import expand_sigils
-from pipelex.pipes.sandbox import MAX_OUTPUT, RENDERING, Rendering, counted, sandbox
+from pipelex.pipes.budget import MAX_OUTPUT, RENDERING, Rendering
+from pipelex.pipes.sandbox import counted, sandbox
 from pipelex.pipes.views import Attachments, Printer, view_of
 from pipelex.values.concepts import Concepts
 from pipelex.values.value import Memory
 
-__all__ = ["Attachments", "render_template"]
+__all__ = ["Attachments", "printer_for", "render_template"]
 
 _PLAIN_STYLE = TemplatingStyle()
 
@@ -46,10 +47,15 @@ def render_template(
     try:
         template = _compiled(source, category)
         return "".join(_bounded(template.root_render_func(template.new_context(variables))))
-    except Exception as error:  # noqa: BLE001 - whatever a template causes is told as a fault of the template
+    except Exception as error:  # whatever a template causes is told as a fault of the template
         line = error.lineno if isinstance(error, jinja2.TemplateSyntaxError) else _line_of(error)
         place = f"{what}, line {line}" if line is not None else what
         raise TemplateError(f"{place}: {_sentence(error)}", hint=_hint(error)) from error
+
+
+def printer_for(concepts: Concepts) -> Printer:
+    """A printer for values read outside a template: plain style, nothing attached."""
+    return Printer(concepts, _PLAIN_STYLE)
 
 
 @lru_cache(maxsize=512)

@@ -77,7 +77,7 @@ class Printer:
         if self.attachments is not None and chosen != "json" and (token := self._tokens(value)):
             return token
         text = render(plain(value), value.concept, self.concepts, chosen)
-        return Markup(text) if chosen == "html" else text  # noqa: S704 - render escapes its texts
+        return Markup(text) if chosen == "html" else text
 
     def _plain_text(self, value: object, text_format: str) -> str:
         if text_format == "json" or isinstance(value, dict):
@@ -85,6 +85,10 @@ class Printer:
         elif isinstance(value, list | tuple):
             mark = "- " if text_format == "markdown" else ""
             text = "\n".join(f"{mark}{'' if item is None else self.text(item, text_format)}" for item in value)
+        elif isinstance(value, bool):
+            text = "true" if value else "false"
+        elif isinstance(value, float) and value.is_integer():
+            text = str(int(value))
         else:
             text = value if isinstance(value, str) else str(value)
         return escape(text) if text_format == "html" else text

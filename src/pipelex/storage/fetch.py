@@ -67,7 +67,7 @@ async def ingest_file(path: Path, blobs: Blobs, *, max_bytes: int | None = None)
 
 def _read_file(path: Path, max_bytes: int | None) -> bytes:
     try:
-        size = path.stat().st_size
+        size = path.stat().st_size if path.is_file() else 0
         if max_bytes is not None and size > max_bytes:
             raise DocumentError(f"the file is too large: {size} bytes, at most {max_bytes}", where=str(path))
         return path.read_bytes()

@@ -46,7 +46,7 @@ async def run_worker(
     """Serve the queues (the default one when none is named) until SIGTERM, SIGINT or `stop`, then drain and return.
 
     `on_ready` is called once, when every queue is polled. A second signal calls `leave` with 128 + its number.
-    Signals are only watched when this runs in the main thread.
+    With `stop` given, the caller watches for signals; without, this must run in the main thread to see them.
     Raises ConfigError before polling when a queue, the profile or the namespace does not fit.
     """
     queues = chosen_task_queues(settings, task_queues)
@@ -54,8 +54,11 @@ async def run_worker(
     if settings.search_attributes.enabled:
         await check_search_attributes(client, settings.search_attributes.attributes)
     workers = [_worker(client, settings, performer, queue, profile) for queue in queues]
-    stopping = stop or asyncio.Event()
-    with _signals_to(stopping, leave):
+    if stop is not None:
+        await _serve(workers, stop, on_ready)
+        return
+    stopping = asyncio.Event()
+    with stop_on_signals(stopping, leave):
         await _serve(workers, stopping, on_ready)
 
 
@@ -100,8 +103,8 @@ def _polls(maximum: int | None) -> PollerBehavior:
 
 
 @contextlib.contextmanager
-def _signals_to(stopping: asyncio.Event, leave: Callable[[int], object]) -> Iterator[None]:
-    """Make the first signal set the event and the second leave at once."""
+def stop_on_signals(stopping: asyncio.Event, leave: Callable[[int], object] = os._exit) -> Iterator[None]:
+    """Make the first SIGTERM or SIGINT set the event, and the second call `leave` with 128 + its number."""
     loop = asyncio.get_running_loop()
 
     def on_signal(number: signal.Signals) -> None:
@@ -111,7 +114,7 @@ def _signals_to(stopping: asyncio.Event, leave: Callable[[int], object]) -> Iter
         stopping.set()
 
     watched = []
-    # Outside the main thread, and where loops have no signals, whoever runs the worker uses `stop`.
+    # Not in other threads, nor where loops have no signals: there, whoever runs the worker gives `stop`.
     with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
         for number in _SIGNALS:
             loop.add_signal_handler(number, partial(on_signal, number))

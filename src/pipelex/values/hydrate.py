@@ -94,7 +94,7 @@ def _dehydrate_other(result: object) -> JsonValue:
 
 def _hydrate(data: JsonValue, concept: str, concepts: Concepts) -> StuffContent:
     if isinstance(data, list):
-        return ListContent[StuffContent](items=[_hydrate(item, concept, concepts) for item in data])
+        return ListContent(items=[_hydrate(item, concept, concepts) for item in data])
     return content_class(concept, concepts).model_validate(data)
 
 

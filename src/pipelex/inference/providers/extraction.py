@@ -11,9 +11,9 @@ from pydantic import JsonValue
 
 Schema = dict[str, Any]
 
-_BLOCK: Final = re.compile(
-    r"<(?P<tag>[A-Za-z_][\w.-]*)[^<>]*>\s*(?P<inside>.*?)\s*</(?P=tag)>|```\w*\n(?P<fence>.*?)```", re.S
-)
+_OPENING: Final = re.compile(r"<(?P<tag>[A-Za-z_][\w.-]{0,60})(?:\s[^<>]{0,200})?>|(?P<fence>```)\w{0,20}\n")
+_MARKUP: Final = re.compile(r"</?[A-Za-z_][^<>]{0,200}>")
+_EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}\.[\w.]{2,64}")
 _SENTENCE: Final = re.compile(r"(?<=[.!?])(?<!\d\.)\s+(?=[\"'(A-Z0-9])|\n\s*\n|\n(?=\s*(?:[-*#]|\d+[.)])\s)")
 _HEADING: Final = re.compile(r"^([^\n]{1,60}[^\n.!?,;:])\n(?=[A-Z])", re.M)
 _FOOTER: Final = re.compile(r"\b[Pp]age \d+(?: of \d+)?$")
@@ -22,7 +22,9 @@ _WORD: Final = re.compile(r"[a-z]{3,}")
 _NUMBER: Final = re.compile(
     r"(?<![\w.,-])-?\d{1,3}(?:[ ,\u00a0]\d{3})+(?:\.\d+)?(?![\w-])|(?<![\w.,-])-?\d+(?:\.\d+)?(?![\w-])"
 )
-_PROPER: Final = re.compile(r"\b(?:[A-Z][\w&'-]+)(?: (?:of |and |& )?[A-Z][\w&'-]+)+")
+_PROPER: Final = re.compile(
+    r"\b(?!(?:Between|The|This|And|Any|Article|For|By)\b)(?:[A-Z][\w&'-]+)(?: (?:of |and |& )?[A-Z][\w&'-]+)+"
+)
 _ISO_DATE: Final = re.compile(r"\b(\d{4})-(\d\d)-(\d\d)\b")
 _LONG_DATE: Final = re.compile(
     r"\b(?:(\d{1,2})(?:st|nd|rd|th)? )?([A-Z][a-z]{2,8})\.?(?: (\d{1,2})(?:st|nd|rd|th)?,?)? (\d{4})\b"
@@ -30,24 +32,7 @@ _LONG_DATE: Final = re.compile(
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _NAMES: Final = ("name", "who", "party", "company", "author", "customer", "person", "vendor", "supplier", "title")
 _STOP: Final = frozenset(
-    (
-        "the",
-        "and",
-        "for",
-        "with",
-        "that",
-        "this",
-        "from",
-        "are",
-        "was",
-        "were",
-        "what",
-        "which",
-        "who",
-        "has",
-        "have",
-        "had",
-    )
+    ("the", "and", "for", "with", "that", "this", "from", "are", "was", "were", "what", "which", "who", "has", "about")
 )
 _MAX_TEXT: Final = 240
 _MAX_PROMPT: Final = 100_000
@@ -59,13 +44,15 @@ class Source:
 
     def __init__(self, prompt: str, key: str) -> None:
         prompt = prompt[:_MAX_PROMPT]
-        inside = [found["inside"] or found["fence"] or "" for found in _BLOCK.finditer(prompt)]
         self.key = key
-        self.instruction = _BLOCK.sub(" ", prompt)
+        self.instruction, inside = _blocks(prompt)
         # Blocks nest when a structure is shown inside a tag: what matters is the text, not the markup.
-        self.text = re.sub(r"</?[A-Za-z_][\w.-]*[^<>]*>", "\n", "\n\n".join(inside)) if inside else prompt
-        self.sentences = _sentences(self.text) or _sentences(prompt)
+        self.text = _MARKUP.sub("\n", "\n\n".join(inside)) if inside else prompt
+        self._lines = _sentences(self.text) or _sentences(prompt)
+        # Headings and labels hold facts, but do not read as sentences.
+        self.sentences = [line for line in self._lines if line[-1] in ".!?" or len(line) >= 40] or self._lines
         self._subjects = [_words(sentence) for sentence in self.sentences]
+        self._line_subjects = [_words(line) for line in self._lines]
         self.labels = [(_words(found["label"]), found["value"].strip()) for found in _LABEL.finditer(self.text)]
         self._used: set[int] = set()
 
@@ -99,10 +86,10 @@ class Source:
         return self.sentences[best]
 
     def near(self, about: str) -> list[str]:
-        """All sentences, those closest to a subject first."""
+        """All lines, those closest to a subject first."""
         wanted = _words(about)
-        ranked = sorted(range(len(self.sentences)), key=lambda at: -len(wanted & self._subjects[at]))
-        return [self.sentences[at] for at in ranked]
+        ranked = sorted(range(len(self._lines)), key=lambda at: -len(wanted & self._line_subjects[at]))
+        return [self._lines[at] for at in ranked]
 
     def labelled(self, name: str) -> str | None:
         """The value of a line such as `Name: value` whose label is this field's name."""
@@ -185,7 +172,7 @@ def _text(source: Source, name: str, about: str) -> str:
     if name and (value := source.labelled(name)):
         return value
     words = name.lower().split("_")
-    if "email" in words and (found := re.search(r"[\w.+-]+@[\w-]+\.[\w.]+", source.text)):
+    if "email" in words and (found := _EMAIL.search(source.text)):
         return found[0]
     is_name = any(word in _NAMES for word in words) or about.lower().startswith("name of")
     if is_name:
@@ -247,11 +234,28 @@ def _choice(options: list[Any], source: Source, about: str, name: str) -> JsonVa
     return chosen
 
 
+def _blocks(prompt: str) -> tuple[str, list[str]]:
+    """What is outside `<tag>...</tag>` and fences, and what is inside each. In linear time, whatever the prompt."""
+    outside, inside, at = [], [], 0
+    unclosed: set[str] = set()
+    for found in _OPENING.finditer(prompt):
+        closing = found["fence"] or f"</{found['tag']}>"
+        if found.start() < at or closing in unclosed:
+            continue
+        end = prompt.find(closing, found.end())
+        if end < 0:
+            unclosed.add(closing)
+            continue
+        outside.append(prompt[at : found.start()])
+        inside.append(prompt[found.end() : end])
+        at = end + len(closing)
+    return " ".join([*outside, prompt[at:]]), inside
+
+
 def _sentences(text: str) -> list[str]:
-    text = _HEADING.sub(r"\1\n\n", text)
+    text = _HEADING.sub(r"\1\n\n", re.sub(r"[ \t]+", " ", text))
     found = (" ".join(part.split()).strip(" -*#\t") for part in _SENTENCE.split(text))
-    unique = list(dict.fromkeys(part for part in found if len(part) >= 12 and " " in part and not _FOOTER.search(part)))
-    return [part for part in unique if part[-1] in ".!?" or len(part) >= 40] or unique
+    return list(dict.fromkeys(part for part in found if len(part) >= 12 and " " in part and not _FOOTER.search(part)))
 
 
 def _words(text: str) -> frozenset[str]:

@@ -1,0 +1,92 @@
+"""Run any pipe: what every run does, then what its kind does (MTHDS section 8.5). Pure; replayed."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from pipelex.errors import InternalError, PipelexError, PipeError
+from pipelex.language.pipes import (
+    CONTROLLERS,
+    PipeBatch,
+    PipeCompose,
+    PipeCondition,
+    PipeExtract,
+    PipeFunc,
+    PipeLLM,
+    PipeParallel,
+    PipeSequence,
+)
+from pipelex.library.library import Library
+from pipelex.pipes.batch import run_batch, run_pipe_batch
+from pipelex.pipes.compose import run_compose
+from pipelex.pipes.condition import run_condition
+from pipelex.pipes.execution import Execution, code_of, overridden
+from pipelex.pipes.extract import run_extract
+from pipelex.pipes.function import run_function
+from pipelex.pipes.llm import run_llm
+from pipelex.pipes.outcomes import check_inputs, check_outcome, skipped
+from pipelex.pipes.parallel import run_parallel
+from pipelex.pipes.port import Host, PipeCall, PipeResult, Plan
+from pipelex.pipes.sequence import run_sequence
+from pipelex.values.value import Memory
+
+
+async def run_pipe(call: PipeCall, library: Library, plan: Plan, host: Host) -> PipeResult:
+    """Run the pipe of a call; what it needs from outside goes through `host`.
+
+    Every failure is a PipelexError that carries the path of the pipe. What was stored under names comes back only if
+    the call shares its memory, or is that of the entry pipe.
+    """
+    try:
+        return await _run(call, library, plan, host)
+    except PipelexError as error:
+        if not error.pipe_path:
+            error.pipe_path = (*call.path, code_of(call.pipe))
+        raise
+    except Exception as error:
+        # Only the class is told: the text of a foreign error may quote the data.
+        unexpected = InternalError(f"unexpected {type(error).__name__} in '{code_of(call.pipe)}'")
+        unexpected.pipe_path = (*call.path, code_of(call.pipe))
+        raise unexpected from error
+
+
+async def _run(call: PipeCall, library: Library, plan: Plan, host: Host) -> PipeResult:
+    pipe = library.pipe(call.pipe)
+    if len(call.path) >= plan.depth_limit:
+        raise PipeError(
+            f"pipes call each other more than {plan.depth_limit} deep",
+            hint="a pipe that reaches itself needs a condition that ends it",
+        )
+    output = overridden(pipe.output, call.nb_output, call.multiple_output)
+    execution = Execution(call=call, pipe=pipe, output=output, library=library, plan=plan, host=host)
+    if call.batch is not None:
+        return await run_batch(call, execution)
+    cause = check_inputs(execution)
+    if cause is not None:
+        return PipeResult(outcome=skipped(execution, cause))
+    result = await _run_kind(execution)
+    if isinstance(pipe, CONTROLLERS) and not isinstance(pipe, PipeBatch):
+        check_outcome(execution, result.outcome)
+    return result if execution.shares_memory else result.model_copy(update={"stored": Memory()})
+
+
+async def _run_kind(execution: Execution) -> PipeResult:
+    match execution.pipe:
+        case PipeLLM() as pipe:
+            return await run_llm(pipe, execution)
+        case PipeExtract() as pipe:
+            return await run_extract(pipe, execution)
+        case PipeCompose() as pipe:
+            return await run_compose(pipe, execution)
+        case PipeFunc() as pipe:
+            return await run_function(pipe, execution)
+        case PipeSequence() as pipe:
+            return await run_sequence(pipe, execution)
+        case PipeParallel() as pipe:
+            return await run_parallel(pipe, execution)
+        case PipeCondition() as pipe:
+            return await run_condition(pipe, execution)
+        case PipeBatch() as pipe:
+            return await run_pipe_batch(pipe, execution)
+        case _:
+            assert_never(execution.pipe)

@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+Cli = Callable[..., Any]
+
+
+def test_a_valid_bundle_gives_0(cli: Cli, greet: Path) -> None:
+    done = cli("validate", "bundle", str(greet))
+    assert (done.code, done.out.startswith("valid: ")) == (0, True), done.err
+
+
+def test_the_report_as_json_has_the_pipes_and_their_contracts(cli: Cli, greet: Path) -> None:
+    report = json.loads(cli("validate", "bundle", str(greet), "--json").out)
+    assert report["is_valid"] is True
+    assert report["validated_pipes"][0] == {"pipe_ref": "greet.greet", "status": "SUCCESS"}
+    contract = report["pipe_io_contracts"]["greet.make_card"]
+    assert contract["output"] == {
+        "concept_ref": "greet.Card",
+        "multiplicity": "single",
+        "item_count": None,
+        "optional": False,
+    }
+    assert contract["inputs"]["name"]["presence"] == "plain"
+    assert contract["inputs"]["name"]["json_schema"]["title"]
+
+
+def test_an_invalid_bundle_gives_1_and_every_problem_with_its_place(cli: Cli, greet: Path) -> None:
+    greet.write_text(greet.read_text().replace('output = "Card"', 'output = "Crad"').replace("$name", "$nome"))
+    done = cli("validate", "bundle", str(greet))
+    assert done.code == 1
+    assert "bundle.mthds:" in done.err
+    assert "^" in done.err
+    report = json.loads(cli("validate", "bundle", str(greet), "--json").out)
+    assert report["is_valid"] is False
+    assert report["validation_errors"]
+    assert all(problem["line"] > 1 for problem in report["validation_errors"])
+
+
+def test_an_unknown_model_is_a_problem_of_its_pipe(cli: Cli, greet: Path) -> None:
+    greet.write_text(greet.read_text().replace('prompt = "Say', 'model = "$no-such-preset"\nprompt = "Say'))
+    report = json.loads(cli("validate", "bundle", str(greet), "--json").out)
+    assert [problem["code"] for problem in report["validation_errors"]] == ["model-not-found"]
+    assert report["validation_errors"][0]["excerpt"] == 'model = "$no-such-preset"'
+    assert {"pipe_ref": "greet.greet", "status": "FAILURE"} in report["validated_pipes"]
+
+
+def test_a_missing_file_gives_no_verdict(cli: Cli) -> None:
+    done = cli("validate", "bundle", "nowhere.mthds")
+    assert done.code == 2
+    assert "nowhere.mthds" in done.err
+
+
+def test_no_verdict_as_json_goes_to_stderr(cli: Cli) -> None:
+    done = cli("validate", "bundle", "nowhere.mthds", "--json")
+    assert done.out == ""
+    assert json.loads(done.err)["error"] is True
+
+
+def test_a_file_that_is_not_toml_gives_1(cli: Cli, work: Path) -> None:
+    (work / "broken.mthds").write_text("domain = \n")
+    done = cli("validate", "bundle", "broken.mthds")
+    assert done.code == 1
+    assert "broken.mthds:1:" in done.err

@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import PurePosixPath
+from typing import Any
+
+import pytest
+from inline_snapshot import snapshot
+
+from pipelex.errors import InputError
+from pipelex.values.concepts import Concepts
+from pipelex.values.contents import ImageContent, ListContent, TextContent
+from pipelex.values.hydrate import content_class
+from pipelex.values.inputs import map_files, shape_inputs
+from pipelex.values.slots import Slot
+from pipelex.values.value import Absence, Memory, Value
+from pipelex.values.working_memory import WorkingMemory
+
+NOTE = {"aroma": "hay", "score": None, "grade": None}
+
+
+def shape(given: Any, concepts: Concepts, **declared: str) -> tuple[Memory, list[str]]:
+    slots = {name: Slot.parse(slot) for name, slot in declared.items()}
+    return shape_inputs(given, slots, concepts, domain="tea")
+
+
+def refusal(given: Any, concepts: Concepts, **declared: str) -> InputError:
+    with pytest.raises(InputError) as caught:
+        shape(given, concepts, **declared)
+    return caught.value
+
+
+def envelope(concept: Any, content: Any) -> dict[str, Any]:
+    return {"concept": concept, "content": content}
+
+
+@pytest.mark.parametrize(
+    ("slot", "given", "concept", "data"),
+    [
+        # light values
+        ("tea.Cup", "oolong", "tea.Cup", {"text": "oolong"}),
+        ("native.Number", 4, "native.Number", {"number": 4}),
+        ("native.Date", dt.date(2031, 2, 3), "native.Date", {"date": "2031-02-03", "time": None}),
+        ("native.Time", dt.time(14, 30), "native.Time", {"time": "14:30:00"}),
+        ("native.JSON", {"a": 1}, "native.JSON", {"json_obj": {"a": 1}}),
+        ("tea.Note", {"aroma": "hay"}, "tea.Note", NOTE),
+        ("tea.Note[]", {"aroma": "hay"}, "tea.Note", [NOTE]),
+        ("tea.Note[]", [], "tea.Note", []),
+        ("tea.Note[2]", [{"aroma": "hay"}] * 2, "tea.Note", [NOTE] * 2),
+        ("tea.Note[]", {"items": [{"aroma": "hay"}]}, "tea.Note", [NOTE]),
+        ("native.Anything", "x", "native.Text", {"text": "x"}),
+        ("native.Anything", 3, "native.Number", {"number": 3}),
+        ("native.Anything", True, "native.YesNo", {"yes_no": True, "probability": None}),
+        ("native.Anything", {"a": 1}, "native.JSON", {"json_obj": {"a": 1}}),
+        ("native.Dynamic", {"a": 1}, "native.Dynamic", {"a": 1}),
+        ("native.Anything", ["a", "b"], "native.Text", [{"text": "a"}, {"text": "b"}]),
+        ("native.Anything", ["a", 1], "native.Anything", [{"text": "a"}, {"number": 1}]),
+        ("native.Anything[]", "a", "native.Text", [{"text": "a"}]),
+        ("tea.Cup?", "x", "tea.Cup", {"text": "x"}),
+        # envelopes
+        ("native.Text", envelope("tea.Cup", "x"), "tea.Cup", {"text": "x"}),
+        ("native.Text", envelope("Cup", "x"), "tea.Cup", {"text": "x"}),
+        ("native.Text", envelope("Jug", "x"), "milk.Jug", {"text": "x"}),
+        ("tea.Note", envelope("Verdict", {"aroma": "hay"}), "tea.Verdict", NOTE),
+        ("tea.Note[]", envelope("Note[]", [{"aroma": "hay"}]), "tea.Note", [NOTE]),
+        ("tea.Note[]", envelope("Note", [{"aroma": "hay"}]), "tea.Note", [NOTE]),
+        ("tea.Note[]", envelope("Note", {"items": [{"aroma": "hay"}]}), "tea.Note", [NOTE]),
+        ("tea.Note[]", envelope("Note", {"aroma": "hay"}), "tea.Note", [NOTE]),
+        ("tea.Note[]", [envelope("Note", {"aroma": "hay"}), {"aroma": "hay"}], "tea.Note", [NOTE, NOTE]),
+        ("tea.Note[]", [envelope("Verdict", {"aroma": "hay"})], "tea.Verdict", [NOTE]),
+        ("tea.Note[]", [envelope("Verdict", NOTE), envelope("Note", NOTE)], "tea.Note", [NOTE, NOTE]),
+        ("tea.Note", {**envelope("Note", NOTE), "stuff_name": "n", "stuff_code": "ab"}, "tea.Note", NOTE),
+        ("tea.Cup", envelope({"code": "Cup", "domain_code": "tea"}, "x"), "tea.Cup", {"text": "x"}),
+        ("tea.Note", envelope("Anything", NOTE), "tea.Note", NOTE),
+        ("native.Anything", envelope("Note", NOTE), "tea.Note", NOTE),
+        ("native.Anything", envelope("Note", [NOTE]), "tea.Note", [NOTE]),
+        # objects
+        ("tea.Cup", TextContent(text="x"), "tea.Cup", {"text": "x"}),
+        ("tea.Cup[]", ListContent[TextContent](items=[TextContent(text="x")]), "tea.Cup", [{"text": "x"}]),
+        ("tea.Cup[]", [TextContent(text="x"), "y"], "tea.Cup", [{"text": "x"}, {"text": "y"}]),
+        ("native.Anything", TextContent(text="x"), "native.Text", {"text": "x"}),
+        ("native.Anything[]", TextContent(text="x"), "native.Text", [{"text": "x"}]),
+        ("native.Text", Value(concept="tea.Cup", data={"text": "x"}), "tea.Cup", {"text": "x"}),
+        ("native.Text", envelope("Cup", TextContent(text="x")), "tea.Cup", {"text": "x"}),
+    ],
+)
+def test_what_fits(concepts: Concepts, slot: str, given: Any, concept: str, data: Any) -> None:
+    memory, warnings = shape({"it": given}, concepts, it=slot)
+    assert memory.root["it"] == Value(concept=concept, data=data)
+    assert warnings == []
+
+
+def test_python_objects_keep_their_concept(concepts: Concepts) -> None:
+    stuffs = WorkingMemory(Memory(root={"v": Value(concept="tea.Verdict", data=NOTE)}), concepts)
+    memory, _ = shape({"it": stuffs.get_stuff("v"), "any": stuffs.get_stuff("v").content}, concepts, it="tea.Note", any="native.Anything")
+    assert [memory.root[name].concept for name in ("it", "any")] == ["tea.Verdict", "tea.Verdict"]
+    note = content_class("tea.Note", concepts).model_validate({"aroma": "hay"})
+    assert shape({"it": note}, concepts, it="tea.Note")[0].root["it"].data == NOTE
+    leaf, _ = shape({"it": PurePosixPath("a/leaf.png")}, concepts, it="tea.Leaf")
+    assert leaf.root["it"].data == {**ImageContent(url="a/leaf.png").model_dump()}
+
+
+def test_an_optional_input_left_out_is_recorded(concepts: Concepts) -> None:
+    memory, _ = shape({"cup": "x"}, concepts, cup="tea.Cup", note="tea.Note?")
+    absence = memory.get("note")
+    assert isinstance(absence, Absence)
+    assert (absence.absent, absence.variable) == ("not_provided", "note")
+
+
+def test_a_list_for_one_passes_with_a_warning_when_its_concept_is_said(concepts: Concepts) -> None:
+    memory, warnings = shape({"note": envelope("Note", [NOTE, NOTE])}, concepts, note="tea.Note")
+    assert memory.root["note"].data == [NOTE, NOTE]
+    assert warnings == snapshot(["input 'note' is declared as one Note, and is given a list of 2: the whole list is passed on; declare Note[] to say so"])
+
+
+@pytest.mark.parametrize(
+    ("slot", "given", "message", "hint"),
+    [
+        ("tea.Cup", 3, "input 'it' is declared as Cup: it: expected a text, found the number 3", 'an input that fits: {"it": "some text"}'),
+        ("native.YesNo", "yes", 'input \'it\' is declared as YesNo: it: expected true or false, found the text "yes"', 'an input that fits: {"it": true}'),
+        ("native.Date", 20310203, "input 'it' is declared as Date: it: expected a date such as 2031-02-03, found the number 20310203", 'an input that fits: {"it": "2031-02-03"}'),
+        ("tea.Note", [NOTE], "input 'it' is declared as Note: expected one Note, found a list of 1 item", "give one value, or declare the input as Note[]"),
+        ("tea.Note", "x", "input 'it' is declared as Note: it: expected an object with the fields aroma, score, grade, found the text \"x\"", 'an input that fits: {"it": {"aroma": ...}}'),
+        ("tea.Note[]", [NOTE, {"aroma": "x", "score": "high"}], 'input \'it\' is declared as Note[]: it[1].score: expected a whole number, found the text "high"', 'an input that fits: {"it": [{"aroma": ...}, ...]}'),
+        ("tea.Note[]", [{"aroma": "x", "scor": 3}], "input 'it' is declared as Note[]: it[0].scor: is not a field of Note; did you mean score?", 'an input that fits: {"it": [{"aroma": ...}, ...]}'),
+        ("tea.Note[3]", [NOTE], "input 'it' is declared as Note[3]: expected exactly 3 items, found 1", "give an array of 3"),
+        ("tea.Note[3]", NOTE, "input 'it' is declared as Note[3]: expected exactly 3 items, found 1", "give an array of 3"),
+        ("tea.Note[3]", envelope("Note", [NOTE]), "input 'it' is declared as Note[3]: expected exactly 3 items, found 1", "give an array of 3"),
+        ("tea.Note", None, "input 'it' is declared as Note: null is not a value", 'write {"it": {"aroma": ...}}'),
+        ("tea.Note?", None, "input 'it' is declared as Note?: null is not a value", "leave the key out"),
+        ("tea.Note", envelope("Cup", "x"), "input 'it' is declared as Note: a Cup was given, which is not a Note", "give the content alone, or write 'Note' as its concept"),
+        ("tea.Verdict", envelope("Note", NOTE), "input 'it' is declared as Verdict: a Note was given, which is not a Verdict", "give the content alone, or write 'Verdict' as its concept"),
+        ("tea.Note", envelope("Nota", NOTE), "input 'it' is declared as Note: there is no concept 'Nota'", "did you mean 'Note'?"),
+        ("tea.Note", envelope("tea.Nota", NOTE), "input 'it' is declared as Note: there is no concept 'tea.Nota'", "did you mean 'tea.Note'?"),
+        ("tea.Note", envelope("Note[0]", NOTE), "input 'it' is declared as Note: 'Note[0]': a list of exactly 0 items is not a slot", None),
+        ("tea.Note", envelope(3, NOTE), "input 'it' is declared as Note: its concept must be a text, found the number 3", 'write for instance "concept": "Text"'),
+        ("tea.Note", envelope("x::tea.Note", NOTE), "input 'it' is declared as Note: concept 'x::tea.Note': packages are not supported by this version", "use a concept of this library"),
+        ("tea.Note", envelope("Note", None), "input 'it' is declared as Note: its content is null", "leave the input out, or give a content"),
+        ("tea.Note[]", [NOTE, envelope("Cup", "x")], "input 'it' is declared as Note[]: it[1]: a Cup was given, which is not a Note", "give the content alone, or write 'Note' as its concept"),
+        ("tea.Note[]", "rows.csv", "input 'it' is declared as Note[]: CSV files are not supported by this version (found 'rows.csv')", "give the rows as an array of objects"),
+        ("tea.Note[]", envelope("Note", {"url": "rows.CSV"}), "input 'it' is declared as Note[]: CSV files are not supported by this version (found 'rows.CSV')", "give the rows as an array of objects"),
+        ("tea.Leaf", b"x", "input 'it' is declared as Leaf: an object of class bytes has no JSON form", "give a url, a path or a data: url instead of bytes"),
+        ("tea.Cup[]", {"a"}, "input 'it' is declared as Cup[]: an object of class set has no JSON form", "give a list: a set has no order"),
+        ("milk.Jug", 3, "input 'it' is declared as milk.Jug: it: expected a text, found the number 3", 'an input that fits: {"it": "some text"}'),
+    ],
+)  # fmt: skip
+def test_what_is_refused(concepts: Concepts, slot: str, given: Any, message: str, hint: str | None) -> None:
+    error = refusal({"it": given}, concepts, it=slot)
+    assert (error.message, error.hint) == (message, hint)
+
+
+def test_a_name_that_several_concepts_have(concepts: Concepts) -> None:
+    slots = {"it": Slot("native.Text")}
+    with pytest.raises(InputError, match="several concepts are called 'Cup'") as caught:
+        shape_inputs({"it": envelope("Cup", "x")}, slots, concepts, domain="water")
+    assert caught.value.hint == "write one of: milk.Cup, tea.Cup"
+
+
+def test_a_csv_name_is_a_text_where_a_text_or_a_file_is_declared(concepts: Concepts) -> None:
+    memory, _ = shape({"cups": ["a.csv"], "file": "rows.csv"}, concepts, cups="tea.Cup[]", file="native.Document")
+    assert memory.root["cups"].data == [{"text": "a.csv"}]
+
+
+def test_everything_wrong_is_told_at_once(concepts: Concepts) -> None:
+    given = {"cupp": "x", "note": {"score": "high", "extra": 1}, "leaf": 3}
+    error = refusal(given, concepts, cup="tea.Cup", note="tea.Note", leaf="tea.Leaf", day="native.Date", more="tea.Cup?")
+    assert error.render() == snapshot("""\
+error: 6 things are wrong with the inputs:
+  - there is no input 'cupp'; did you mean 'cup'?
+  - input 'note' is declared as Note: note.aroma: is required and missing
+  - input 'note' is declared as Note: note.score: expected a whole number, found the text "high"
+  - input 'note' is declared as Note: note.extra: is not a field of Note; its fields are aroma, score, grade
+  - input 'leaf' is declared as Leaf: leaf: expected the url or path of an image, or an object with a url, found the number 3
+  - 2 inputs are missing: cup (Cup), day (Date) [input-error]
+  hint: the pipe declares: cup (Cup), note (Note), leaf (Leaf), day (Date), more (Cup?); an input that fits: {"note": {"aroma": ...}}; an input that fits: {"leaf": "photo.png"}; give 'cup', for instance {"cup": "some text"}\
+""")
+
+
+def test_a_pipe_without_inputs(concepts: Concepts) -> None:
+    assert shape({}, concepts) == (Memory(), [])
+    assert refusal({"x": 1}, concepts).hint == "the pipe declares no inputs"
+
+
+def test_files_are_replaced_at_any_depth(concepts: Concepts) -> None:
+    tasting = {"title": "t", "notes": [], "leaf": "leaf.png"}
+    page = {"text_and_images": {"images": ["one.png", "two.png"]}, "page_view": "view.png"}
+    given = {"pages": [page], "tasting": tasting, "files": ["a.pdf"], "leaf": "dried.png", "text": "x.png", "any": {"url": "y"}}
+    memory, _ = shape(
+        given, concepts, pages="native.Page[]", tasting="tea.Tasting", files="native.Document[]", leaf="tea.Dried",
+        text="native.Text", any="native.Dynamic",
+    )  # fmt: skip
+    seen: list[tuple[str, str]] = []
+
+    def replace(url: str, kind: str) -> str:
+        seen.append((url, kind))
+        return f"stored:{url}"
+
+    mapped = map_files(memory, concepts, replace)
+    assert seen == [
+        ("one.png", "image"),
+        ("two.png", "image"),
+        ("view.png", "image"),
+        ("leaf.png", "image"),
+        ("a.pdf", "document"),
+        ("dried.png", "image"),
+    ]
+    assert mapped.root["files"].data[0]["url"] == "stored:a.pdf"  # type: ignore[index,call-overload]
+    assert mapped.root["pages"].data[0]["page_view"]["url"] == "stored:view.png"  # type: ignore[index,call-overload]
+    assert mapped.root["text"] == memory.root["text"]
+    assert mapped.root["any"] == memory.root["any"]
+    assert map_files(memory, concepts, lambda url, kind: url) == memory
