@@ -47,9 +47,9 @@ def wait_until_ready(lines: IO[str]) -> dict[str, str]:
     facts: dict[str, str] = {}
     for line in lines:
         print(line, end="", flush=True)
-        key, _, value = line.strip().partition(": ")
-        facts[key.strip().lower()] = value.strip()
-        if line.startswith("ready"):
+        key, _, value = line.strip().partition(":")
+        facts[key] = value.strip()
+        if value.strip().startswith("ready"):
             return facts
     raise SystemExit("pipelex dev ended before it was ready")
 
@@ -58,11 +58,11 @@ def main() -> int:
     """Run the demo; the exit code is that of the run."""
     say("pipelex dev (Temporal server, search attributes, worker, Web UI)")
     dev = subprocess.Popen(
-        [PIPELEX, "dev"], cwd=ROOT, env=environment(), stdout=subprocess.PIPE, text=True, start_new_session=True
+        [PIPELEX, "dev"], cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True, start_new_session=True
     )
-    assert dev.stdout is not None
+    assert dev.stderr is not None
     try:
-        facts = wait_until_ready(dev.stdout)
+        facts = wait_until_ready(dev.stderr)
         code = run_method()
         if code == 0:
             list_workflows(facts["temporal"])

@@ -214,9 +214,8 @@ class Method:
         if len(self.own) == 1:
             return self.own[0]
         listed = ", ".join(self.own) or "none"
-        raise PipeNotFoundError(
-            f"the bundle names no main pipe; its pipes are: {listed}", hint='choose one, or set main_pipe = "…" in it'
-        )
+        hint = 'choose one, or set main_pipe = "…" in it'
+        raise PipeNotFoundError(f"the bundle names no main pipe; its pipes are: {listed}", hint=hint)
 
     def problem(self, ref: str, error: PipelexError, *path: str, prefix: str = "", is_warning: bool = False) -> Problem:
         """An error as a problem that points at the declaration of a pipe, or at a key of it."""
@@ -313,7 +312,7 @@ class Runtime:
             return self._linked([], dirs, sources=dirs)
         if target.is_dir():
             return self._linked(load_bundles([_main_bundle(target)]), [*dirs, target], sources=[*dirs, target])
-        return self._linked(load_bundles([target]), dirs, sources=[*dirs, *sorted(target.parent.glob("*.py"))])
+        return self._linked(load_bundles([target]), dirs, sources=[*dirs, *_functions_beside(target)])
 
     def _linked(self, own: Sequence[Bundle], dirs: Sequence[Path], sources: Sequence[Path]) -> Method:
         known = {Path(bundle.source).resolve() for bundle in own}
@@ -435,10 +434,8 @@ class Runtime:
         # A dry run calls no model, so it must not need a backend that could.
         models = self.deck.settings_for(crate, simulate=simulate or is_dry)
         execution = self.settings.temporal.execution
-        if not is_durable:
-            return Plan(models=models, is_dry=is_dry)
-        window, chunk = execution.batch_window, execution.batch_chunk
-        return Plan(models=models, is_dry=is_dry, batch_window=window, batch_chunk=chunk)
+        chunk = execution.batch_chunk if is_durable else None
+        return Plan(models=models, is_dry=is_dry, batch_window=execution.batch_window, batch_chunk=chunk)
 
     def _start_here(self, call: PipeCall, method: Method, plan: Plan) -> LocalExecution:
         calls_functions = any(isinstance(pipe, PipeFunc) for pipe in method.library.slice(call.pipe).pipes.values())
@@ -525,9 +522,8 @@ class Runtime:
 
             temporal = self.settings.temporal
             payloads = self.settings.root / temporal.payloads.path
-            self._client = await connect(
-                self.server(), payload_root=payloads, settings=temporal, environment=self.environ
-            )
+            server = self.server()
+            self._client = await connect(server, payload_root=payloads, settings=temporal, environment=self.environ)
         return self._client
 
     def _ui(self) -> str | None:
@@ -555,7 +551,7 @@ def need_sdk() -> None:
 
 
 def mocked_inputs(slots: Mapping[str, Slot], concepts: Concepts) -> dict[str, object]:
-    """Made-up values for those inputs; the same names and concepts give the same values."""
+    """Made-up values for those inputs, always the same."""
     return {name: Value(concept=slot.concept, data=mock(slot_schema(slot, concepts))) for name, slot in slots.items()}
 
 
@@ -572,6 +568,11 @@ def _main_bundle(directory: Path) -> Path:
     raise InputError(f"{directory} holds several bundles: {names}", hint=hint)
 
 
+def _functions_beside(bundle: Path) -> list[Path]:
+    """The Python files in the folder of a bundle that mark functions; no other is imported."""
+    return [file for file in sorted(bundle.parent.glob("*.py")) if b"pipe_func" in file.read_bytes()]
+
+
 def _final_memory(given: Memory, result: PipeResult) -> Memory:
     """The inputs, what the pipes stored, and the outcome as the main stuff, under the name it was stored by if any."""
     memory = given.merged(result.stored)
@@ -585,9 +586,8 @@ def _check_files(paths: Iterable[Path], base: Path) -> None:
     missing = [str(path) for path in paths if not path.is_file()]
     if missing:
         count = "a file given as input does" if len(missing) == 1 else f"{len(missing)} files given as inputs do"
-        raise DocumentError(
-            f"{count} not exist: {', '.join(missing)}", hint=f"relative paths start from {base.resolve()}"
-        )
+        hint = f"relative paths start from {base.resolve()}"
+        raise DocumentError(f"{count} not exist: {', '.join(missing)}", hint=hint)
 
 
 def _local_path(url: str, base: Path) -> Path | None:

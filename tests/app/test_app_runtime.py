@@ -122,7 +122,7 @@ async def test_a_handle_shows_progress_and_gives_the_result(settings: Settings) 
     result = await handle.result()
     assert (handle.workflow_id, handle.run_id) == (None, result.run_id)
     progress = await handle.progress()
-    assert (progress.state, [child.pipe for child in progress.children]) == ("done", ["tea.taste", "tea.pack"])
+    assert (progress.state, [child.pipe for child in progress.children]) == ("done", ["taste", "pack"])
 
 
 async def test_a_cancelled_run_says_so(settings: Settings) -> None:
@@ -144,7 +144,8 @@ async def test_a_cancelled_run_says_so(settings: Settings) -> None:
 async def test_local_files_become_references_to_blobs(runtime: Runtime, tmp_path: Path) -> None:
     method = runtime.load(
         'domain = "d"\nmain_pipe = "show"\n[pipe.show]\ntype = "PipeCompose"\ndescription = "Show"\n'
-        'inputs = { scans = "Document[]" }\noutput = "Text"\ntemplate = "{% for s in scans %} {{ s.url }}{% endfor %}"\n'
+        'inputs = { scans = "Document[]" }\noutput = "Text"\n'
+        'template = "{% for s in scans %} {{ s.url }}{% endfor %}"\n'
     )
     folder = tmp_path / "inputs"
     folder.mkdir()

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -73,48 +72,70 @@ def test_the_dry_run_of_the_set_up_prints_the_commands(cli: Cli, work: Path) -> 
 
 
 @contextmanager
-def dev_server(work: Path) -> Iterator[tuple[subprocess.Popen[str], list[str]]]:
-    """`pipelex dev` in its own process, ready; it is ended in any case."""
+def started(work: Path, *arguments: str, until: str) -> Iterator[subprocess.Popen[str]]:
+    """The command in a process of its own, once it has said a line that starts so; it is ended in any case."""
     process = subprocess.Popen(
-        [PIPELEX, "dev", "--port", "17233", "--ui-port", "18233"],
-        cwd=work,
-        env=os.environ,
-        stderr=subprocess.PIPE,
-        text=True,
+        [PIPELEX, *arguments], cwd=work, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     said: list[str] = []
     try:
         assert process.stderr is not None
         for line in process.stderr:
             said.append(line)
-            if line.startswith("worker:"):
+            if line.startswith(until):
                 break
-        yield process, said
+        else:
+            pytest.fail("".join(said))
+        yield process
     finally:
         if process.poll() is None:
             process.kill()
-        process.wait()
+        process.communicate()
+
+
+def ended(process: subprocess.Popen[str], number: signal.Signals) -> tuple[int, str]:
+    """Send a signal; the exit code and the rest of what is said."""
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    return process.returncode, rest
+
+
+RUN = ("--temporal", "--simulate", "--json", "-i", '{"name": "Ada"}')
+DEV = ("dev", "--port", "17233", "--ui-port", "18233")
 
 
 @pytest.mark.server
 def test_dev_runs_a_method_durably_and_leaves_without_loss(work: Path, greet: Path) -> None:
-    with dev_server(work) as (process, said):
-        assert process.poll() is None, said
-        assert any(line.startswith("web ui:") for line in said)
+    with started(work, *DEV, until="worker:") as dev:
         run = subprocess.run(
-            [PIPELEX, "run", "bundle", str(greet), "--temporal", "--simulate", "--json", "-i", '{"name": "Ada"}'],
-            cwd=work,
-            capture_output=True,
-            text=True,
-            timeout=60,
+            [PIPELEX, "run", "bundle", str(greet), *RUN], cwd=work, capture_output=True, text=True, timeout=60
         )
         assert run.returncode == 0, run.stderr
         assert set(json.loads(run.stdout)) == {"text"}
         assert "workflow: " in run.stderr
         assert "/namespaces/default/workflows/" in run.stderr
         assert (work / "results" / "greet_output_01" / "working_memory.json").is_file()
-        process.send_signal(signal.SIGINT)
-        _, rest = process.communicate(timeout=60)
-        assert process.returncode == 0, rest
+        code, rest = ended(dev, signal.SIGINT)
+        assert code == 0, rest
         assert rest.index("worker drained") < rest.index("stopped")
         assert not (work / ".pipelex" / "temporal" / "server.json").exists()
+
+
+@pytest.mark.server
+def test_a_run_waits_for_a_worker_and_survives_its_submitter(work: Path, greet: Path) -> None:
+    run = ("run", "bundle", str(greet), *RUN)
+    with started(work, *DEV, "--no-worker", until="no worker") as dev:
+        with started(work, *run, until="waiting: no worker polls") as left:
+            code, rest = ended(left, signal.SIGINT)
+            assert code == 130
+            assert "interrupted: the run goes on in Temporal as workflow" in rest
+            assert "Traceback" not in rest
+        with (
+            started(work, *run, until="waiting: no worker polls") as waiting,
+            started(work, "worker", until="worker ready: 127.0.0.1:") as worker,
+        ):
+            out, rest = waiting.communicate(timeout=60)
+            assert waiting.returncode == 0, rest
+            assert set(json.loads(out)) == {"text"}
+            assert ended(worker, signal.SIGTERM)[0] == 0
+        assert ended(dev, signal.SIGTERM)[0] == 0

@@ -142,7 +142,9 @@ def test_a_concept_of_another_domain_is_taken_with_a_warning() -> None:
 
 
 def test_a_concept_of_several_other_domains_is_ambiguous() -> None:
-    found = problems(TEA + pipe("judge"), 'domain = "mug"\n[concept]\nCup = "c"', 'domain = "pot"\n' + pipe("p", 'c = "Cup"'))
+    found = problems(
+        TEA + pipe("judge"), 'domain = "mug"\n[concept]\nCup = "c"', 'domain = "pot"\n' + pipe("p", 'c = "Cup"')
+    )
     assert [(problem.code, problem.hint) for problem in found] == [
         ("unresolved_concept", "write one of tea.Cup, mug.Cup")
     ]
@@ -231,7 +233,11 @@ CONCEPT_HEAD = 'domain = "d"\n'
 @pytest.mark.parametrize(
     ("text", "shown", "key"),
     [
-        ('[concept.A]\ndescription = "a"\nrefines = "B"\n[concept.B]\ndescription = "b"\nrefines = "A"', "A > B > A", "refines"),
+        (
+            '[concept.A]\ndescription = "a"\nrefines = "B"\n[concept.B]\ndescription = "b"\nrefines = "A"',
+            "A > B > A",
+            "refines",
+        ),
         ('[concept.A]\ndescription = "a"\nrefines = "A"', "A > A", "refines"),
         (
             '[concept.A]\ndescription = "a"\n[concept.A.structure]\n'
@@ -241,7 +247,8 @@ CONCEPT_HEAD = 'domain = "d"\n'
         ),
         (
             '[concept.A]\ndescription = "a"\n[concept.A.structure]\n'
-            'b = { type = "concept", concept_ref = "B", description = "b" }\n[concept.B]\ndescription = "b"\nrefines = "A"',
+            'b = { type = "concept", concept_ref = "B", description = "b" }\n'
+            '[concept.B]\ndescription = "b"\nrefines = "A"',
             "A > B > A",
             "refines",
         ),
@@ -277,7 +284,9 @@ def test_a_concept_may_be_reached_twice_without_a_circle() -> None:
     ],
 )
 def test_defaults_and_choices_fit_their_field(field: str, message: str) -> None:
-    text = f'{CONCEPT_HEAD}[concept.A]\ndescription = "a"\n[concept.A.structure]\nf = {{ description = "f", {field} }}\n'
+    text = (
+        f'{CONCEPT_HEAD}[concept.A]\ndescription = "a"\n[concept.A.structure]\nf = {{ description = "f", {field} }}\n'
+    )
     (problem,) = problems(text)
     assert problem.code == "concept_structure_validation"
     assert message in problem.message
@@ -297,7 +306,9 @@ def test_defaults_and_choices_fit_their_field(field: str, message: str) -> None:
     ],
 )
 def test_defaults_that_fit_are_kept(field: str) -> None:
-    text = f'{CONCEPT_HEAD}[concept.A]\ndescription = "a"\n[concept.A.structure]\nf = {{ description = "f", {field} }}\n'
+    text = (
+        f'{CONCEPT_HEAD}[concept.A]\ndescription = "a"\n[concept.A.structure]\nf = {{ description = "f", {field} }}\n'
+    )
     found = linked(text)
     fields = found.crate.concepts["d.A"].fields
     assert fields is not None
@@ -359,7 +370,9 @@ output = "Page[]"
 """
 
 
-@pytest.mark.parametrize(("concept", "is_readable"), [("Document", True), ("Leaf", True), ("Cup", False), ("Page", False)])
+@pytest.mark.parametrize(
+    ("concept", "is_readable"), [("Document", True), ("Leaf", True), ("Cup", False), ("Page", False)]
+)
 def test_an_extract_reads_documents_and_images(concept: str, is_readable: bool) -> None:
     if is_readable:
         assert not linked(TEA + EXTRACT % concept).warnings
@@ -403,8 +416,8 @@ output = "Card"
         ('title = { from = "note" }', "the field 'title' is text; 'note' is Note"),
         ('title = { from = "cups" }', "the field 'title' is a single value; 'cups' is a list of Cup"),
         ('title = "x"\nnotes = { from = "note" }', "the field 'notes' is a list; 'note' is Note"),
-        ('title = "x"\nnotes = { from = "cups" }', "the field 'notes' is tea.Note; 'cups' is a list of Cup"),
-        ('title = "x"\nnote = { from = "note.cup" }', "the field 'note' is tea.Note"),
+        ('title = "x"\nnotes = { from = "cups" }', "the field 'notes' is Note; 'cups' is a list of Cup"),
+        ('title = "x"\nnote = { from = "note.cup" }', "the field 'note' is Note"),
         ('title = "x"\nnote = { score = 3, taste = 1 }', "Note has no field 'taste'"),
         ('title = "x"\nnotes = { a = 1 }', "a table is given"),
         ('title = "x"\nby_name = { from = "note", list_to_dict_keyed_by = "score" }', "needs a list to key by"),
@@ -448,7 +461,8 @@ def test_there_is_a_main_pipe_when_the_library_names_exactly_one() -> None:
 def test_a_large_library_links() -> None:
     fields = '{{ type = "concept", concept_ref = "C{}", description = "next" }}'
     concepts = "".join(
-        f'[concept.C{n}]\ndescription = "c"\n[concept.C{n}.structure]\nnext = {fields.format(n + 1)}\n' for n in range(1500)
+        f'[concept.C{n}]\ndescription = "c"\n[concept.C{n}.structure]\nnext = {fields.format(n + 1)}\n'
+        for n in range(1500)
     )
     chain = "".join((SEQUENCE % f"s{n + 1}").replace("judge", f"s{n}") for n in range(1500))
     text = f'domain = "big"\n[concept]\nC1500 = "last"\n{concepts}{chain}{pipe("s1500")}'

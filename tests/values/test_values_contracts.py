@@ -40,7 +40,16 @@ class Timed(BaseModel):
 
 @pytest.mark.parametrize(
     ("text", "seconds"),
-    [("10m", 600), ("1h30m", 5400), ("0:10:00", 600), ("PT10M", 600), (3, 3), ("250ms", 0.25), (1.5, 1.5), ("2d", 172800)],
+    [
+        ("10m", 600),
+        ("1h30m", 5400),
+        ("0:10:00", 600),
+        ("PT10M", 600),
+        (3, 3),
+        ("250ms", 0.25),
+        (1.5, 1.5),
+        ("2d", 172800),
+    ],
 )
 def test_durations(text: Any, seconds: float) -> None:
     assert Timed(wait=text).wait == timedelta(seconds=seconds)

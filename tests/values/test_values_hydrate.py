@@ -47,7 +47,7 @@ def test_structures_hold_real_dates_and_contents(concepts: Concepts) -> None:
     assert isinstance(tasting, StructuredContent)
     assert type(tasting).__name__ == "Tasting"
     assert tasting.day == dt.date(2031, 2, 3)
-    assert tasting.starts == dt.datetime(2031, 2, 3, 10, tzinfo=dt.timezone.utc)
+    assert tasting.starts == dt.datetime(2031, 2, 3, 10, tzinfo=dt.UTC)
     assert tasting.hour == dt.time(10, 30)
     assert isinstance(tasting.cup, TextContent)
     assert isinstance(tasting.notes[0], content_class("tea.Note", concepts))
@@ -100,7 +100,11 @@ def test_open_contents_are_read_as_attributes(concepts: Concepts) -> None:
 
 
 def test_native_contents_print_and_check() -> None:
-    assert [str(TextContent(text="x")), str(NumberContent(number=4)), str(YesNoContent(yes_no=True))] == ["x", "4", "yes"]
+    assert [str(TextContent(text="x")), str(NumberContent(number=4)), str(YesNoContent(yes_no=True))] == [
+        "x",
+        "4",
+        "yes",
+    ]
     with pytest.raises(ValidationError):
         NumberContent(number=True)
     page = PageContent(text_and_images=TextAndImagesContent(text=TextContent(text="x"), images=[ImageContent(url="u")]))

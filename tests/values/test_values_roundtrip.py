@@ -27,9 +27,10 @@ SCALARS = [
     FieldType.TIME,
 ]
 DEFAULTS: dict[FieldType, Any] = {FieldType.TEXT: "d", FieldType.INTEGER: 3, FieldType.BOOLEAN: False}
-NAMES = st.sampled_from(
-    "title text items number date time type format json copy schema dict model_name model_dump url caption a b c".split()
+FIELD_NAMES = (
+    "title text items number date time type format json copy schema dict model_name model_dump url caption a b c"
 )
+NAMES = st.sampled_from(FIELD_NAMES.split())
 
 
 @st.composite
@@ -66,7 +67,9 @@ def libraries(draw: st.DrawFn) -> Concepts:
             structure = draw(st.dictionaries(NAMES, fields(known), min_size=1, max_size=6))
             own[ref] = Concept(ref=ref, description="d", fields=structure)
         else:
-            own[ref] = Concept(ref=ref, description="d", refines=draw(st.sampled_from(known)) if form == "refines" else None)
+            own[ref] = Concept(
+                ref=ref, description="d", refines=draw(st.sampled_from(known)) if form == "refines" else None
+            )
     return Concepts(own)
 
 
@@ -83,7 +86,9 @@ def test_a_mock_goes_all_the_way_round(concepts: Concepts, seed: str, items: int
         assert decode(decoded, Slot(ref), concepts) == decoded
         content = hydrate(Value(concept=ref, data=decoded), concepts)
         assert dehydrate(content) == decoded
-        assert all(isinstance(render(decoded, ref, concepts, style), str) for style in ("plain", "markdown", "html", "json"))
+        assert all(
+            isinstance(render(decoded, ref, concepts, style), str) for style in ("plain", "markdown", "html", "json")
+        )
         assert isinstance(render_markdown_report(Value(concept=ref, data=[decoded]), concepts), str)
 
 
@@ -113,8 +118,7 @@ def test_any_data_fits_or_is_refused_and_what_fits_is_stable(concepts: Concepts,
         for slot in (Slot(ref), Slot(ref, is_list=True)):
             try:
                 decoded = decode(data, slot, concepts)
-            except Mismatch as mismatch:
-                assert mismatch.problems
+            except Mismatch:
                 continue
             assert decode(decoded, slot, concepts) == decoded
             value = Value(concept=ref, data=decoded)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import asyncio
@@ -15,17 +15,18 @@ if TYPE_CHECKING:
     from pipelex.config.load import Loaded
 
 
-def load(*, server: str | None = None, overrides: Mapping[str, Any] | None = None) -> Loaded:
+def load(*, server: str | None = None) -> Loaded:
     """Load the settings for the current directory; warnings go to stderr.
 
     `.env` files become part of the environment of this process: providers and SDKs read their keys there.
     """
     from pipelex.config.load import load_settings
 
-    chosen = dict(overrides or {})
+    loaded = load_settings()
     if server is not None:
-        chosen["temporal"] = {"temporal_config": {"selected_server": server}}
-    loaded = load_settings(overrides=chosen)
+        loaded.settings.temporal.server_profile(server)
+        # Loaded again: the variables that a server needs are only asked for when it is the selected one.
+        loaded = load_settings(overrides={"temporal": {"temporal_config": {"selected_server": server}}})
     for name, value in loaded.environ.items():
         os.environ.setdefault(name, value)
     for warning in loaded.warnings:

@@ -7,47 +7,54 @@ from typing import Any
 MOVED: dict[tuple[str, ...], tuple[str, ...]] = {
     ("pipelex", "storage_config"): ("storage",),
     ("runtime", "storage"): ("storage",),
-    ("pipelex", "pipeline_execution_config", "max_concurrency"): ("execution", "batch_window"),
-    ("interpreter", "pipeline_execution", "max_concurrency"): ("execution", "batch_window"),
-    ("pipelex", "pipe_run_config", "pipe_stack_limit"): ("execution", "depth_limit"),
-    ("interpreter", "pipe_run", "pipe_stack_limit"): ("execution", "depth_limit"),
+    ("pipelex", "pipeline_execution_config", "max_concurrency"): ("temporal", "execution", "batch_window"),
+    ("interpreter", "pipeline_execution", "max_concurrency"): ("temporal", "execution", "batch_window"),
 }
 """Earlier place -> place here, where the value means the same."""
 
 SECTIONS = frozenset(
-    {
-        *("pipelex", "cogt", "runtime", "interpreter", "kit", "run", "usage_stats", "migration", "session_id"),
-        *("gateway_test", "project_name", "library_config", "feature_config"),
-    }
+    [
+        "pipelex",
+        "cogt",
+        "runtime",
+        "interpreter",
+        "kit",
+        "run",
+        "usage_stats",
+        "migration",
+        "session_id",
+        "gateway_test",
+        "project_name",
+        "library_config",
+        "feature_config",
+    ]
 )
 INFERENCE_KEYS = frozenset(
-    {
-        *(
-            "model_deck",
-            "llm",
-            "img_gen",
-            "extract",
-            "search",
-            "doc_gen",
-            "judgment",
-            "dry_run",
-            "templating",
-            "prompting",
-        ),
-        *(
-            "transport_max_retries",
-            "inference_manager",
-            "is_model_fallback_enabled",
-            "missing_presets_reaction",
-            "tenacity",
-        ),
-    }
+    [
+        "model_deck",
+        "llm",
+        "img_gen",
+        "extract",
+        "search",
+        "doc_gen",
+        "judgment",
+        "dry_run",
+        "templating",
+        "prompting",
+        "transport_max_retries",
+        "tenacity",
+        "inference_manager",
+        "is_model_fallback_enabled",
+        "missing_presets_reaction",
+    ]
 )
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
 
 
-def split(values: dict[str, Any], known_inference: frozenset[str]) -> tuple[list[tuple[Path, Path, Any]], list[str]]:
+def split(
+    values: dict[str, Any], known_inference: frozenset[str]
+) -> tuple[list[tuple[KeyPath, KeyPath, Any]], list[str]]:
     """Sort out one file: (place here, place as written, value) in order of increasing priority, and what is ignored."""
     moved = [
         (new, old, value)
@@ -55,7 +62,7 @@ def split(values: dict[str, Any], known_inference: frozenset[str]) -> tuple[list
         if (value := _at(values, old)) is not None and value != "unbounded"
     ]
     ignored: list[str] = []
-    kept: list[tuple[Path, Path, Any]] = []
+    kept: list[tuple[KeyPath, KeyPath, Any]] = []
     for key, value in values.items():
         if key in SECTIONS:
             ignored += _leftovers(key, value)
@@ -68,7 +75,7 @@ def split(values: dict[str, Any], known_inference: frozenset[str]) -> tuple[list
     return moved + kept, ignored
 
 
-def _at(values: Any, path: Path) -> Any:
+def _at(values: Any, path: KeyPath) -> Any:
     for key in path:
         if not isinstance(values, dict) or key not in values:
             return None

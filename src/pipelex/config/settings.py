@@ -29,17 +29,6 @@ class OutputSettings(Frozen):
     dir: Path = Path("results")
 
 
-class ExecutionSettings(Frozen):
-    """What bounds one run, in every host; frozen into its plan when it is submitted."""
-
-    batch_window: int = Field(default=50, gt=0)
-    """How many items of a batch run at a time."""
-    batch_chunk: int = Field(default=500, gt=1)
-    """How many items of a batch one workflow takes on itself before it splits the batch (durable runs only)."""
-    depth_limit: int = Field(default=50, gt=0)
-    """How deep pipes may call each other."""
-
-
 class Settings(Frozen):
     """All that the operator decides. `root` is the project root, `config_dirs` the directories read, nearest first."""
 
@@ -47,7 +36,6 @@ class Settings(Frozen):
     inference: InferenceSettings = InferenceSettings()
     storage: StorageSettings = StorageSettings()
     inprocess: InProcessSettings = InProcessSettings()
-    execution: ExecutionSettings = ExecutionSettings()
     library: LibrarySettings = LibrarySettings()
     output: OutputSettings = OutputSettings()
     root: Path = Field(default_factory=Path.cwd, exclude=True)

@@ -9,6 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipelex.errors import PipeNotFoundError, Problem
+from pipelex.language.bundle import Bundle
 from pipelex.language.pipes import Pipe
 from pipelex.library.crate import LibraryCrate
 from pipelex.library.graph import uncalled
@@ -101,11 +102,15 @@ def load_library(paths: Sequence[Path]) -> tuple[Library, tuple[Problem, ...]]:
 
     Raises InputError, LanguageError or LibraryError, each with everything found at that stage.
     """
-    linked = link(load_bundles(paths))
-    return Library.of(linked.crate), linked.warnings
+    return _loaded(load_bundles(paths))
 
 
 def library_from_texts(texts: Mapping[str, str]) -> tuple[Library, tuple[Problem, ...]]:
     """As `load_library`, from texts by the name to show in messages."""
-    linked = link(load_texts(texts))
-    return Library.of(linked.crate), linked.warnings
+    return _loaded(load_texts(texts))
+
+
+def _loaded(bundles: Sequence[Bundle]) -> tuple[Library, tuple[Problem, ...]]:
+    linked = link(bundles)
+    read = [warning for bundle in bundles for warning in bundle.warnings]
+    return Library.of(linked.crate), (*read, *linked.warnings)

@@ -30,7 +30,10 @@ from pipelex.values.slots import Slot
 
 @dataclass(frozen=True)
 class Linked:
-    """A sealed crate, and what was accepted with a warning, by file and place."""
+    """A sealed crate, and what linking accepted with a warning, by file and place.
+
+    What reading a file accepted stays in the warnings of its bundle.
+    """
 
     crate: LibraryCrate
     warnings: tuple[Problem, ...]
@@ -98,8 +101,7 @@ def _told(sites: Sequence[Site]) -> tuple[Problem, ...]:
     errors: list[Problem] = []
     warnings: list[Problem] = []
     for site in sites:
-        checked = check_bundle(site.bundle)
-        found = [*site.bundle.warnings, *checked, *site.findings.errors, *site.findings.warnings]
+        found = [*check_bundle(site.bundle), *site.findings.errors, *site.findings.warnings]
         for problem in sorted_by_place(list(dict.fromkeys(found))):
             (warnings if problem.is_warning else errors).append(problem)
     if errors:

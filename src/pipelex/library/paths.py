@@ -88,7 +88,7 @@ def field_fault(concepts: Concepts, field: Field, reached: Reached) -> str | Non
             return None
         if concepts.accepts(field.concept, reached.concept):
             return None
-        return f"is {field.concept.removeprefix('native.')}"
+        return f"is {field.concept.rpartition('.')[2]}"
     if reached.concept is None:
         is_plain = reached.scalar is not FieldType.DICT
     else:

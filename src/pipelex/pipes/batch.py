@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 from pydantic import JsonValue
 
@@ -86,7 +87,7 @@ async def run_batch(call: PipeCall, execution: Execution) -> PipeResult:
 async def _run_parts(
     call: PipeCall, batch: Batch, values: Value, others: Memory, chunk: int, execution: Execution
 ) -> PipeResult:
-    """Share the items out among at most `chunk` calls, of which a few run at a time, each with its share of the window."""
+    """Share the items out among at most `chunk` calls; a few run at a time, each with its share of the window."""
     assert isinstance(values.data, list)
     total = len(values.data)
     count = min(chunk, -(-total // chunk))
@@ -95,7 +96,7 @@ async def _run_parts(
 
     def calls() -> Iterator[PipeCall]:
         assert isinstance(values.data, list)
-        for start, end in zip(bounds, bounds[1:], strict=False):
+        for start, end in pairwise(bounds):
             part = batch.model_copy(update={"first": batch.first + start, "window": max(1, batch.window // at_once)})
             memory = others.with_entry(batch.over, Value(concept=values.concept, data=values.data[start:end]))
             yield call.model_copy(update={"memory": memory, "batch": part})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -18,19 +19,22 @@ from pipelex.language.pipes import (
     PipeCompose,
 )
 from pipelex.pipes.execution import Execution, code_of
-from pipelex.pipes.outcomes import fitted
+from pipelex.pipes.outcomes import SHAPELESS, fitted
 from pipelex.pipes.port import PipeResult
 from pipelex.pipes.templates import printer_for, render_template
 from pipelex.pipes.views import MISSING, ContentView, plain, view_of
 from pipelex.values.concepts import Field, FieldType
 from pipelex.values.decode import from_text
+from pipelex.values.slots import Slot
 from pipelex.values.value import Value
 
 
 async def run_compose(pipe: PipeCompose, execution: Execution) -> PipeResult:
     """Render the template, or build the construct, and fit it to the output."""
     if pipe.template is not None:
-        return PipeResult(outcome=fitted(execution, _from_template(pipe.template, execution)))
+        # A text made where anything is declared is a Text, so that whoever reads it knows.
+        slot = Slot("native.Text") if execution.output.concept in SHAPELESS else execution.output
+        return PipeResult(outcome=fitted(execution, _from_template(pipe.template, execution), slot))
     if pipe.construct_fields is None:
         raise InternalError(f"'{execution.code}' has neither a template nor a construct")
     fields = _fields(execution.output.concept, execution)
@@ -62,7 +66,7 @@ def without_blank_ends(text: str) -> str:
     return "\n".join(lines)
 
 
-def field_data(value: object, field: Field, execution: Execution, path: str) -> JsonValue:
+def field_data(value: object, field: Field, execution: Execution, path: str) -> Any:
     """What a template would see, as the data of a field: contents give their scalar where a plain value is declared.
 
     A field typed as a concept keeps the content. Raises OutputError when the concepts do not go together.
@@ -80,7 +84,7 @@ def field_data(value: object, field: Field, execution: Execution, path: str) -> 
             raise OutputError(f"the field '{path}' of '{execution.code}' is a {wanted}, and is given a {given}")
         return value.data
     if field.type is FieldType.DICT:
-        return value.data.get("json_obj", value.data)
+        return value.data["json_obj"] if "json_obj" in value.fields else value.data
     moment = value.data.get("time") if field.type is FieldType.DATETIME else None
     if moment is not None and value.data.get("date") is not None:
         return f"{value.data['date']}T{moment}"

@@ -8,6 +8,7 @@ from pipelex.pipes.execution import Execution
 from pipelex.pipes.outcomes import fitted
 from pipelex.pipes.port import PipeResult
 from pipelex.pipes.requests import FunctionRequest
+from pipelex.values.value import Absence
 
 
 async def run_function(pipe: PipeFunc, execution: Execution) -> PipeResult:
@@ -21,4 +22,15 @@ async def run_function(pipe: PipeFunc, execution: Execution) -> PipeResult:
         concepts=needed_concepts([*refs, execution.output.concept], execution.library.crate.concepts),
     )
     reply = await execution.host.perform(request)
+    if reply.data is None and execution.output.presence == "optional":
+        return PipeResult(outcome=_nothing(execution), usage=reply.usage)
     return PipeResult(outcome=fitted(execution, reply.data), usage=reply.usage)
+
+
+def _nothing(execution: Execution) -> Absence:
+    return Absence(
+        variable=execution.code,
+        absent="declared_absent",
+        reason=f"the function of '{execution.code}' returned nothing",
+        producer=execution.code,
+    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import assert_never
 
-from pipelex.errors import InternalError, PipelexError, PipeError
+from pipelex.errors import InternalError, PipeError, PipelexError
 from pipelex.language.pipes import (
     CONTROLLERS,
     PipeBatch,
@@ -65,7 +65,8 @@ async def _run(call: PipeCall, library: Library, plan: Plan, host: Host) -> Pipe
     if cause is not None:
         return PipeResult(outcome=skipped(execution, cause))
     result = await _run_kind(execution)
-    if isinstance(pipe, CONTROLLERS) and not isinstance(pipe, PipeBatch):
+    # Operators fit their own results. Old methods declare `X` for a batch that gives `X[]`.
+    if isinstance(pipe, CONTROLLERS) and (output.is_list or not isinstance(pipe, PipeBatch)):
         check_outcome(execution, result.outcome)
     return result if execution.shares_memory else result.model_copy(update={"stored": Memory()})
 

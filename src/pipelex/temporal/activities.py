@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from temporalio import activity
 
-from pipelex.errors import InferenceError, PipelexError
+from pipelex.errors import InferenceError, InternalError, PipelexError
 from pipelex.pipes.requests import (
     ExtractRequest,
     FunctionReply,
@@ -82,6 +82,8 @@ class Activities:
                 raise application_error(stopped) from None
             raise
         except PipelexError as error:
+            if isinstance(error, InternalError):
+                log.exception("unexpected error in %s", request.activity)
             policy = activity.info().retry_policy
             raise application_error(error, maximum_interval=policy.maximum_interval if policy else None) from None
         except Exception as error:

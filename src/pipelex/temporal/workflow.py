@@ -14,7 +14,7 @@ from temporalio.worker.workflow_sandbox import (
 )
 
 with workflow.unsafe.imports_passed_through():
-    from pipelex.errors import PipelexError
+    from pipelex.errors import InternalError, PipelexError
     from pipelex.library.crate import LibraryCrate
     from pipelex.library.library import Library
     from pipelex.pipes.dry import DryHost
@@ -76,8 +76,11 @@ class PipeWorkflow:
             raise application_error(raised(error)) from None
         except PipelexError as error:
             self._ended(failed=True)
+            if isinstance(error, InternalError):
+                workflow.logger.exception("unexpected error in %s", call.pipe)
             raise application_error(error) from None
         except RestrictedWorkflowAccessError as error:
+            self._ended(failed=True)
             raise application_error(unexpected(error)) from None
         except workflow.NondeterminismError:
             raise

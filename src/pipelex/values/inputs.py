@@ -180,7 +180,7 @@ class _Shaper:
         except Mismatch as mismatch:
             hint = f"an input that fits: {self.example(slot, name)}"
             for sentence in mismatch.problems:
-                self.problem(f"{head}: {sentence}", hint)
+                self.problem(f"{head}: {sentence.removeprefix(f'{name}: ')}", hint)
         except TypeError as error:
             self.problem(f"{head}: {error}", _python_hint(given))
         return None
@@ -313,7 +313,8 @@ class _Shaper:
             concept = f"{domain}.{code}" if domain and "." not in str(code) else code
         if not isinstance(concept, str):
             raise _Refused(
-                f"its concept must be a text, found {describe(dehydrate(concept))}", 'write "concept": "Text"'
+                f"its concept must be a text, found {describe(dehydrate(concept))}",
+                'write for instance "concept": "Text"',
             )
         try:
             told = Slot.parse(concept)
