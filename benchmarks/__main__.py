@@ -30,6 +30,7 @@ from pipelex.config.load import load_settings
 
 SERVER_SETTING = ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000")
 HERE = Path(__file__).parent
+PIPELEX = str(Path(sys.executable).parent / "pipelex")
 
 
 def free_port() -> int:
@@ -71,9 +72,10 @@ def floor_run(client: Client, flow: type, shape: Shape) -> Callable[[], Awaitabl
 
 def pipelex_run(runtime: Runtime, shape: Shape) -> Callable[[], Awaitable[str]]:
     """One durable run of the method of a shape, submitted as an application would."""
+    loaded = runtime.load(method(shape))
 
     async def run() -> str:
-        handle = await runtime.start("main", shape.inputs, durable=True)
+        handle = await runtime.start(None, shape.inputs, method=loaded, durable=True)
         await handle.result()
         return str(handle.workflow_id)
 
@@ -101,17 +103,19 @@ async def durable(arguments: argparse.Namespace, folder: Path, base_url: str) ->
         for mode in ("every_pipe", "fan_out"):
             home = project(folder, address, mode)
             environment = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "stub"}
-            command = python("-m", "pipelex.cli.main", "worker")
-            async with program(*command, ready="ready", log=folder / f"{mode}.log", cwd=home, env=environment) as worker:
+            command = (PIPELEX, "worker")
+            async with program(*command, ready="worker ready", log=folder / f"{mode}.log", cwd=home, env=environment) as worker:
                 workers[mode] = {"ready_seconds": worker.ready_seconds, "idle_rss_mib": worker.rss_mib()}
-                runs = {name: pipelex_run(open_runtime(home, SHAPES[name]), SHAPES[name]) for name in arguments.shapes}
+                runtime = open_runtime(home)
+                runs = {name: pipelex_run(runtime, SHAPES[name]) for name in arguments.shapes}
                 found[mode], rates[mode] = await all_shapes(client, runs, worker, server, arguments)
     return {"shapes": {system: {name: asdict(value) for name, value in per.items()} for system, per in found.items()}, "rates": rates, "workers": workers}
 
 
-def open_runtime(home: Path, shape: Shape) -> Runtime:
-    """A runtime for the project folder, with the method of one shape loaded."""
-    return Runtime.open(load_settings(home), texts={f"{shape.name}.mthds": method(shape)})
+def open_runtime(home: Path) -> Runtime:
+    """A runtime with the configuration of a project folder."""
+    loaded = load_settings(cwd=home)
+    return Runtime.open(loaded.settings, environ=loaded.environ)
 
 
 async def connect(address: str) -> Client:
@@ -142,14 +146,15 @@ async def in_process(base_url: str, folder: Path) -> dict[str, float]:
     sdk = AsyncOpenAI(base_url=base_url, api_key="stub", max_retries=0)
     shape = SHAPES["seq10"]
     os.environ.update(OPENAI_BASE_URL=base_url, OPENAI_API_KEY="stub")
-    runtime = Runtime.open(load_settings(folder), texts={"seq10.mthds": method(shape)})
+    runtime = open_runtime(folder)
+    loaded = runtime.load(method(shape))
 
     async def floor() -> None:
         for number in range(shape.calls):
             await one_call(sdk, number)
 
     async def ours() -> None:
-        handle = await runtime.start("main", shape.inputs, durable=False)
+        handle = await runtime.start(None, shape.inputs, method=loaded, durable=False)
         await handle.result()
 
     async def cpu(run: Callable[[], Awaitable[None]]) -> float:
@@ -179,7 +184,7 @@ def start_up(folder: Path) -> dict[str, float]:
             samples.append(time.perf_counter() - begun)
         return min(samples)
 
-    return {"bare_typer_seconds": best(*python(str(bare))), "pipelex_seconds": best(*python("-m", "pipelex.cli.main"))}
+    return {"bare_typer_seconds": best(*python(str(bare))), "pipelex_seconds": best(PIPELEX)}
 
 
 async def main() -> None:

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
+from typing import BinaryIO
 
 import psutil
 from temporalio.client import Client
@@ -44,19 +45,21 @@ async def program(
 ) -> AsyncIterator[Program]:
     """Start a program, wait for a line that contains `ready`, stop it by SIGTERM at the end."""
     started = time.perf_counter()
-    with log.open("wb") as errors:
+    with log.open("wb") as copy:
         process = await asyncio.create_subprocess_exec(
-            *command, stdout=subprocess.PIPE, stderr=errors, cwd=cwd, env={**os.environ, **(env or {})}
+            *command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=cwd, env={**os.environ, **(env or {})}
         )
         assert process.stdout is not None
         try:
             while True:
                 line = (await asyncio.wait_for(process.stdout.readline(), 60)).decode()
+                copy.write(line.encode())
+                copy.flush()
                 if not line:
-                    raise RuntimeError(f"{command[0]} ended before it was ready; see {log}:\n{log.read_text()[-2000:]}")
+                    raise RuntimeError(f"{command[0]} ended before it was ready:\n{log.read_text()[-2000:]}")
                 if ready in line:
                     break
-            drain = asyncio.create_task(_discard(process.stdout))
+            drain = asyncio.create_task(_drained(process.stdout, copy))
             yield Program(psutil.Process(process.pid), line.strip(), time.perf_counter() - started)
             drain.cancel()
         finally:
@@ -65,9 +68,9 @@ async def program(
                 await process.wait()
 
 
-async def _discard(stream: asyncio.StreamReader) -> None:
-    while await stream.read(65536):
-        pass
+async def _drained(stream: asyncio.StreamReader, copy: BinaryIO) -> None:
+    while chunk := await stream.read(65536):
+        copy.write(chunk)
 
 
 def python(*arguments: str) -> tuple[str, ...]:

@@ -113,7 +113,7 @@ async def test_heartbeats_go_on_while_the_call_runs() -> None:
         await running
     assert hangs.cancelled
     await asyncio.sleep(0)
-    assert not [task for task in asyncio.all_tasks() if "_heartbeats" in repr(task.get_coro())]
+    assert not [task for task in asyncio.all_tasks() if "<locals>.beat" in repr(task.get_coro())]
 
 
 async def test_a_worker_that_stops_leaves_the_call_to_another() -> None:

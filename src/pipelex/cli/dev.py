@@ -59,12 +59,13 @@ async def _serve(
             session.say(f"temporal: {record.address}{'' if server.is_ours else ' (was already running)'}")
             session.say(f"web ui:   {record.ui}")
             session.say(f"database: {server.database}")
+            is_ours = server.is_ours
             if no_worker:
-                session.say("no worker; Ctrl-C stops the server")
+                session.say(f"no worker; Ctrl-C {'stops the server' if is_ours else 'leaves, the server goes on'}")
                 await stop.wait()
             else:
                 await _work(record, modules, stop)
-        session.say("stopped; the runs are kept in the database")
+        session.say("stopped; the runs are kept in the database" if is_ours else "left; the server goes on")
 
 
 async def _work(record: ServerRecord, modules: list[str] | None, stop: asyncio.Event) -> None:

@@ -43,7 +43,18 @@ def logs_on_stderr() -> None:
     """Let a process that serves say what happens: records of level INFO and above, on stderr."""
     import logging
 
+    def shorten(record: logging.LogRecord) -> bool:
+        """Say in one line that a call failed as calls do; what is not an error of ours keeps its stack trace."""
+        error = record.exc_info[1] if record.exc_info else None
+        call = getattr(record, "temporal_activity", None)
+        if call and type(error).__name__ == "ApplicationError":
+            record.msg = f"{call['activity_type']}, attempt {call['attempt']}, in {call['workflow_id']}: {error}"
+            record.args, record.exc_info, record.exc_text = (), None, None
+        return True
+
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.addFilter(shorten)
     # Each workflow and activity attempt is in the Web UI already.
     logging.getLogger("temporalio").setLevel(logging.WARNING)
 

@@ -13,7 +13,7 @@ MOVED: dict[tuple[str, ...], tuple[str, ...]] = {
 """Earlier place -> place here, where the value means the same."""
 
 SECTIONS = frozenset(
-    [
+    {
         "pipelex",
         "cogt",
         "runtime",
@@ -27,10 +27,10 @@ SECTIONS = frozenset(
         "project_name",
         "library_config",
         "feature_config",
-    ]
+    }
 )
 INFERENCE_KEYS = frozenset(
-    [
+    {
         "model_deck",
         "llm",
         "img_gen",
@@ -46,7 +46,7 @@ INFERENCE_KEYS = frozenset(
         "inference_manager",
         "is_model_fallback_enabled",
         "missing_presets_reaction",
-    ]
+    }
 )
 
 KeyPath = tuple[str, ...]

@@ -16,6 +16,8 @@ from pipelex.pipes.views import ListView, Printer
 
 MAX_STEPS = 1_000_000
 """Iterations, calls, filtered items and list cells that one rendering may cost."""
+CALL_STEPS = 4
+"""What a call of a macro or a method costs: some four times the time of an iteration."""
 MAX_CHARACTERS = 64 * 1024 * 1024
 """Characters that one rendering may build on its way, all together."""
 MAX_OUTPUT = 32 * 1024 * 1024
@@ -50,6 +52,12 @@ class Rendering:
         self.characters -= count
         if self.characters < 0:
             raise SecurityError(f"the template builds too much text: more than {MAX_CHARACTERS:,} characters")
+
+    def weigh_each(self, values: object, times: int) -> None:
+        """Pay for values that a format may print several times."""
+        before = self.characters
+        self.weigh(values)
+        self.build((before - self.characters) * max(0, times - 1))
 
     def weigh(self, value: object) -> None:
         """Pay for turning a value into text; containers are walked, since they may hold one text many times."""

@@ -72,7 +72,7 @@ def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
             _check_arguments(name, (*args, *kwargs.values()))
         elif name == "format":
             check_widths(str(value))
-            rendering.weigh([*args, *kwargs.values()])
+            rendering.weigh_each([*args, *kwargs.values()], str(value).count("%"))
         first = {"context": context, "eval_context": context.eval_ctx, "environment": context.environment}
         made = function(*([first[kind]] if kind else []), value, *args, **kwargs)
         if isinstance(made, str):

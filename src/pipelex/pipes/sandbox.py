@@ -19,6 +19,7 @@ from markupsafe import Markup
 
 from pipelex.language.templates import GLOBALS
 from pipelex.pipes.budget import (
+    CALL_STEPS,
     MAX_BITS,
     MAX_OUTPUT,
     MAX_RANGE,
@@ -113,9 +114,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
             return self._missing(obj, argument)
 
     def call(self, context: Context, obj: Any, /, *args: Any, **kwargs: Any) -> Any:
-        """Call something, at the cost of one step and of what it makes."""
+        """Call something, at the cost of a few steps and of what it makes."""
         rendering = rendering_of(context)
-        rendering.step()
+        rendering.step(CALL_STEPS)
         made = super().call(context, obj, *args, **kwargs)
         if isinstance(made, str):
             rendering.build(len(made))
@@ -128,7 +129,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         rendering = rendering_of(context)
         if operator == "%" and isinstance(left, str):
             check_widths(left)
-            rendering.weigh(right)
+            rendering.weigh_each(right, left.count("%"))
         elif operator == "*":
             weigh_product(rendering, left, right)
         elif operator == "**":
@@ -227,7 +228,7 @@ class _NarrowEscaping(_Narrow, SandboxedEscapeFormatter):
 
 
 def _format_text(environment: Sandbox, text: str, context: Context, /, *args: Any, **kwargs: Any) -> str:
-    rendering_of(context).weigh([*args, *kwargs.values()])
+    rendering_of(context).weigh_each([*args, *kwargs.values()], text.count("{"))
     if isinstance(text, Markup):
         return Markup(_NarrowEscaping(environment, escape=text.escape).vformat(text, args, kwargs))
     return _Narrow(environment).vformat(text, args, kwargs)
