@@ -18,19 +18,29 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
-from openai import AsyncOpenAI
-from temporalio.client import Client
-
 from benchmarks.floor import ChildrenFlow, FlatFlow, one_call
 from benchmarks.measure import Figures, Program, measure, program, python, throughput
 from benchmarks.report import render
 from benchmarks.shapes import SHAPES, Shape, method
+from openai import AsyncOpenAI
+from temporalio.client import Client
+
 from pipelex.app import Runtime
 from pipelex.config.load import load_settings
 
 SERVER_SETTING = ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000")
 HERE = Path(__file__).parent
 PIPELEX = str(Path(sys.executable).parent / "pipelex")
+
+BARE = """
+import typer
+app = typer.Typer(rich_markup_mode=None)
+@app.command()
+def run(path: str) -> None: ...
+@app.command()
+def show(path: str) -> None: ...
+app()
+"""
 
 
 def free_port() -> int:
@@ -88,7 +98,17 @@ async def durable(arguments: argparse.Namespace, folder: Path, base_url: str) ->
     address = f"127.0.0.1:{port}"
     temporal = shutil.which("temporal", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
     assert temporal is not None
-    server_command = (temporal, "server", "start-dev", "--headless", "--port", str(port), "--log-level", "error", *SERVER_SETTING)
+    server_command = (
+        temporal,
+        "server",
+        "start-dev",
+        "--headless",
+        "--port",
+        str(port),
+        "--log-level",
+        "error",
+        *SERVER_SETTING,
+    )
     floor_command = python("-m", "benchmarks.floor", "--address", address, "--base-url", base_url)
     found: dict[str, dict[str, Figures]] = {}
     rates: dict[str, dict[str, float]] = {}
@@ -104,12 +124,18 @@ async def durable(arguments: argparse.Namespace, folder: Path, base_url: str) ->
             home = project(folder, address, mode)
             environment = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "stub"}
             command = (PIPELEX, "worker")
-            async with program(*command, ready="worker ready", log=folder / f"{mode}.log", cwd=home, env=environment) as worker:
+            async with program(
+                *command, ready="worker ready", log=folder / f"{mode}.log", cwd=home, env=environment
+            ) as worker:
                 workers[mode] = {"ready_seconds": worker.ready_seconds, "idle_rss_mib": worker.rss_mib()}
                 runtime = open_runtime(home)
                 runs = {name: pipelex_run(runtime, SHAPES[name]) for name in arguments.shapes}
                 found[mode], rates[mode] = await all_shapes(client, runs, worker, server, arguments)
-    return {"shapes": {system: {name: asdict(value) for name, value in per.items()} for system, per in found.items()}, "rates": rates, "workers": workers}
+    return {
+        "shapes": {system: {name: asdict(value) for name, value in per.items()} for system, per in found.items()},
+        "rates": rates,
+        "workers": workers,
+    }
 
 
 def open_runtime(home: Path) -> Runtime:
@@ -129,7 +155,11 @@ async def connect(address: str) -> Client:
 
 
 async def all_shapes(
-    client: Client, runs: dict[str, Callable[[], Awaitable[str]]], worker: Program, server: Program, arguments: argparse.Namespace
+    client: Client,
+    runs: dict[str, Callable[[], Awaitable[str]]],
+    worker: Program,
+    server: Program,
+    arguments: argparse.Namespace,
 ) -> tuple[dict[str, Figures], dict[str, float]]:
     """Every shape through one system, then the crowds."""
     figures = {}
@@ -174,7 +204,7 @@ async def in_process(base_url: str, folder: Path) -> dict[str, float]:
 def start_up(folder: Path) -> dict[str, float]:
     """`pipelex --help` against the help of a bare typer program, minimum of ten."""
     bare = folder / "bare.py"
-    bare.write_text("import typer\napp = typer.Typer(rich_markup_mode=None)\n@app.command()\ndef run(path: str) -> None: ...\n@app.command()\ndef show(path: str) -> None: ...\napp()\n")
+    bare.write_text(BARE)
 
     def best(*command: str) -> float:
         samples = []
@@ -200,7 +230,7 @@ async def main() -> None:
         async with program(*stub, ready="http", log=folder / "stub.log") as provider:
             base_url = provider.ready_line.split()[-1]
             results: dict[str, object] = {
-                "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores, Python {platform.python_version()}",
+                "machine": f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}",
                 "start_up": start_up(folder),
                 "in_process": await in_process(base_url, folder),
                 "durable": await durable(arguments, folder, base_url),

@@ -17,9 +17,8 @@ from temporalio.client import Client
 from temporalio.worker import Worker
 
 with workflow.unsafe.imports_passed_through():
-    from openai import AsyncOpenAI
-
     from benchmarks.shapes import SCHEMA, SHAPES, Shape, prompt_text
+    from openai import AsyncOpenAI
 
 WINDOW = 50
 TIMEOUT = timedelta(minutes=10)
@@ -48,7 +47,9 @@ class Calls:
 async def one_call(client: AsyncOpenAI, number: int, *, is_object: bool = False) -> str:
     """What every floor does for one call."""
     extra = (
-        {"response_format": {"type": "json_schema", "json_schema": {"name": "Card", "schema": SCHEMA}}} if is_object else {}
+        {"response_format": {"type": "json_schema", "json_schema": {"name": "Card", "schema": SCHEMA}}}
+        if is_object
+        else {}
     )
     reply = await client.chat.completions.create(
         model="gpt-4o-mini",

@@ -36,7 +36,9 @@ class Program:
 
     def rss_mib(self) -> float:
         """Resident memory of the process and its children."""
-        return sum(process.memory_info().rss for process in [self.process, *self.process.children(recursive=True)]) / 2**20
+        return (
+            sum(process.memory_info().rss for process in [self.process, *self.process.children(recursive=True)]) / 2**20
+        )
 
 
 @asynccontextmanager
@@ -56,7 +58,7 @@ async def program(
                 copy.write(line.encode())
                 copy.flush()
                 if not line:
-                    raise RuntimeError(f"{command[0]} ended before it was ready:\n{log.read_text()[-2000:]}")
+                    raise RuntimeError(f"{command[0]} ended before it was ready; its output is in {log}")
                 if ready in line:
                     break
             drain = asyncio.create_task(_drained(process.stdout, copy))

@@ -21,29 +21,37 @@ def render(results: dict[str, Any]) -> str:
     lines = [
         "# Results",
         "",
-        f"{results['machine']}. Server: development server, in memory, `history.transferProcessorMaxPollRPS=1000`. Provider: 50 ms stub.",
+        f"{results['machine']}. Provider: 50 ms stub. Server: development server, in memory,",
+        "`history.transferProcessorMaxPollRPS=1000`.",
         "Medians. Each cell: pipelex / floor (ratio). How they are made: README.md.",
         "",
     ]
     durable = results["durable"]
     for ours, floor in PAIRS:
-        lines += [f"## `child_workflows = \"{ours}\"` against *{floor}*", "", "| shape | " + " | ".join(COLUMNS.values()) + " |"]
+        lines += [
+            f'## `child_workflows = "{ours}"` against *{floor}*',
+            "",
+            "| shape | " + " | ".join(COLUMNS.values()) + " |",
+        ]
         lines.append("| --- |" + " --- |" * len(COLUMNS))
         for name, figures in durable["shapes"][ours].items():
             base = durable["shapes"][floor][name]
             lines.append(f"| {name} | " + " | ".join(_cell(figures[key], base[key]) for key in COLUMNS) + " |")
         for name, rate in durable["rates"][ours].items():
-            lines.append(f"\n50 × `{name}` at once: " + _cell(rate, durable["rates"][floor][name]) + " runs/s")
+            lines.append(f"\n50 times `{name}` at once: " + _cell(rate, durable["rates"][floor][name]) + " runs/s")
         lines.append("")
     lines += ["## Elsewhere", ""]
     start_up, process = results["start_up"], results["in_process"]
-    lines.append(f"- `pipelex --help`: {_cell(start_up['pipelex_seconds'], start_up['bare_typer_seconds'])} of a bare typer program's, in seconds")
+    help_ratio = _cell(start_up["pipelex_seconds"], start_up["bare_typer_seconds"])
+    lines.append(f"- `pipelex --help` against the help of a bare typer program: {help_ratio} s")
     lines.append(
         f"- in process: {process['pipelex_ms_per_call']:.2f} ms CPU per call, a loop over the openai SDK "
         f"{process['sdk_ms_per_call']:.2f} ms: {process['overhead_ms_per_pipe']:+.2f} ms per pipe"
     )
     for name, worker in durable["workers"].items():
-        lines.append(f"- worker `{name}`: ready in {worker['ready_seconds']:.2f} s, {worker['idle_rss_mib']:.0f} MiB idle")
+        lines.append(
+            f"- worker `{name}`: ready in {worker['ready_seconds']:.2f} s, {worker['idle_rss_mib']:.0f} MiB idle"
+        )
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,11 @@ PROMPT = "Summarise in one line what a careful reader would keep of this note, n
 SCHEMA = {
     "title": "Card",
     "type": "object",
-    "properties": {"title": {"type": "string"}, "score": {"type": "integer"}, "tags": {"type": "array", "items": {"type": "string"}}},
+    "properties": {
+        "title": {"type": "string"},
+        "score": {"type": "integer"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+    },
     "required": ["title", "score", "tags"],
     "additionalProperties": False,
 }
@@ -29,7 +33,11 @@ class Shape:
     @property
     def inputs(self) -> dict[str, object]:
         """The inputs of the method."""
-        return {"notes": [f"note {index}" for index in range(self.width)]} if self.kind in ("batch", "nested") else {"note": "note 0"}
+        return (
+            {"notes": [f"note {index}" for index in range(self.width)]}
+            if self.kind in ("batch", "nested")
+            else {"note": "note 0"}
+        )
 
 
 SHAPES = {
@@ -81,8 +89,7 @@ def method(shape: Shape) -> str:
     if shape.kind == "parallel":
         branches = ", ".join(f'{{ pipe = "call", result = "r{index}" }}' for index in range(shape.width))
         return (
-            head
-            + f'[pipe.main]\ntype = "PipeParallel"\ndescription = "Fan out"\ninputs = {{ note = "Text" }}\n'
+            head + f'[pipe.main]\ntype = "PipeParallel"\ndescription = "Fan out"\ninputs = {{ note = "Text" }}\n'
             f'output = "Composite"\nbranches = [ {branches} ]\n' + _llm("call")
         )
     if shape.kind == "batch":
@@ -100,6 +107,7 @@ def _sequence(code: str, inputs: str, output: str, steps: str) -> str:
 
 def _batch(branch: str, output: str) -> str:
     return (
-        f'[pipe.main]\ntype = "PipeBatch"\ndescription = "Fan out"\ninputs = {{ notes = "Text[]" }}\noutput = "{output}"\n'
+        f'[pipe.main]\ntype = "PipeBatch"\ndescription = "Fan out"\n'
+        f'inputs = {{ notes = "Text[]" }}\noutput = "{output}"\n'
         f'branch_pipe_code = "{branch}"\ninput_list_name = "notes"\ninput_item_name = "note"\n'
     )

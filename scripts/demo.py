@@ -68,7 +68,9 @@ def main() -> int:
             list_workflows(facts["temporal"])
             say(f"look at the workflows: {facts['web ui']}")
             if sys.stdin.isatty():
-                input("    press Enter to stop the server; `make demo` or `.venv/bin/pipelex dev` shows the runs again ")
+                input(
+                    "    press Enter to stop the server; `make demo` or `.venv/bin/pipelex dev` shows the runs again "
+                )
         return code
     finally:
         dev.send_signal(signal.SIGINT)

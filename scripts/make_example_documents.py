@@ -14,19 +14,43 @@ CONTRACTS: dict[str, tuple[str, list[list[tuple[str, str]]]]] = {
         "CLOUD SUBSCRIPTION AGREEMENT",
         [
             [
-                ("Parties", "This agreement is made between Northwind Data GmbH, Rosenheimer Strasse 11, Munich (the Supplier) and Belleville Instruments SAS, 14 quai Tilsitt, Lyon (the Customer). It takes effect on 2031-03-01."),
-                ("1. Services", "The Supplier gives the Customer access to its hosted analytics platform for 140 named users, with support on working days from 8:00 to 18:00 Central European Time. The Supplier shall keep the platform available for 99.5 percent of each calendar month, planned maintenance excluded."),
-                ("2. Fees and payment", "The annual subscription fee is 86,400 euros, invoiced yearly in advance. Invoices are payable within 45 days. The Supplier may raise the fee once a year by up to 7 percent, on 30 days' written notice."),
+                (
+                    "Parties",
+                    "This agreement is made between Northwind Data GmbH, Rosenheimer Strasse 11, Munich (the Supplier) and Belleville Instruments SAS, 14 quai Tilsitt, Lyon (the Customer). It takes effect on 2031-03-01.",
+                ),
+                (
+                    "1. Services",
+                    "The Supplier gives the Customer access to its hosted analytics platform for 140 named users, with support on working days from 8:00 to 18:00 Central European Time. The Supplier shall keep the platform available for 99.5 percent of each calendar month, planned maintenance excluded.",
+                ),
+                (
+                    "2. Fees and payment",
+                    "The annual subscription fee is 86,400 euros, invoiced yearly in advance. Invoices are payable within 45 days. The Supplier may raise the fee once a year by up to 7 percent, on 30 days' written notice.",
+                ),
             ],
             [
-                ("3. Term and renewal", "The agreement runs for an initial term of 24 months. It renews automatically for further terms of 24 months unless a party gives notice of non-renewal at least 120 days before the end of the current term."),
-                ("4. Data protection", "The Supplier processes personal data on the instructions of the Customer. Data is stored in data centres in Frankfurt; support staff in Singapore may read it in order to resolve an incident. The Supplier shall notify the Customer of a personal data breach within 72 hours."),
-                ("5. Return of data", "On termination the Supplier shall make an export of the Customer's data available for 20 days, after which the data is deleted."),
+                (
+                    "3. Term and renewal",
+                    "The agreement runs for an initial term of 24 months. It renews automatically for further terms of 24 months unless a party gives notice of non-renewal at least 120 days before the end of the current term.",
+                ),
+                (
+                    "4. Data protection",
+                    "The Supplier processes personal data on the instructions of the Customer. Data is stored in data centres in Frankfurt; support staff in Singapore may read it in order to resolve an incident. The Supplier shall notify the Customer of a personal data breach within 72 hours.",
+                ),
+                (
+                    "5. Return of data",
+                    "On termination the Supplier shall make an export of the Customer's data available for 20 days, after which the data is deleted.",
+                ),
             ],
             [
-                ("6. Liability", "The liability of the Supplier for all claims arising in a contract year is limited to the fees paid for the three months before the event. This limit does not apply to wilful misconduct."),
+                (
+                    "6. Liability",
+                    "The liability of the Supplier for all claims arising in a contract year is limited to the fees paid for the three months before the event. This limit does not apply to wilful misconduct.",
+                ),
                 ("7. Law and disputes", "German law applies. The courts of Munich have exclusive jurisdiction."),
-                ("8. Signatures", "Signed in two originals. For the Supplier: Dr. Hanna Seidl, Managing Director. For the Customer: to be signed."),
+                (
+                    "8. Signatures",
+                    "Signed in two originals. For the Supplier: Dr. Hanna Seidl, Managing Director. For the Customer: to be signed.",
+                ),
             ],
         ],
     ),
@@ -34,18 +58,42 @@ CONTRACTS: dict[str, tuple[str, list[list[tuple[str, str]]]]] = {
         "COMMERCIAL LEASE",
         [
             [
-                ("Parties", "Between SCI Les Platanes, represented by its manager Mrs. Odile Garnier (the Landlord), and Belleville Instruments SAS (the Tenant). The lease starts on 2031-01-15."),
-                ("Article 1. Premises", "The Landlord lets to the Tenant 620 square metres of offices on the second floor of 14 quai Tilsitt, Lyon, with eight parking places in the basement."),
-                ("Article 2. Rent", "The annual rent is 158,100 euros before tax, payable quarterly in advance, within 30 days of the request for payment. The rent follows the index of rents for offices each year, and never decreases."),
+                (
+                    "Parties",
+                    "Between SCI Les Platanes, represented by its manager Mrs. Odile Garnier (the Landlord), and Belleville Instruments SAS (the Tenant). The lease starts on 2031-01-15.",
+                ),
+                (
+                    "Article 1. Premises",
+                    "The Landlord lets to the Tenant 620 square metres of offices on the second floor of 14 quai Tilsitt, Lyon, with eight parking places in the basement.",
+                ),
+                (
+                    "Article 2. Rent",
+                    "The annual rent is 158,100 euros before tax, payable quarterly in advance, within 30 days of the request for payment. The rent follows the index of rents for offices each year, and never decreases.",
+                ),
             ],
             [
-                ("Article 3. Duration", "The lease is granted for nine years. The Tenant may end it at the close of each period of three years by giving notice of 180 days by registered letter."),
-                ("Article 4. Charges and works", "The Tenant bears the running charges, estimated at 31,000 euros a year, and the repairs other than those of the structure. The Landlord shall replace the heating plant before 2032-10-31."),
-                ("Article 5. Deposit", "The Tenant pays a deposit of one quarter of rent, returned within 60 days of the return of the keys."),
+                (
+                    "Article 3. Duration",
+                    "The lease is granted for nine years. The Tenant may end it at the close of each period of three years by giving notice of 180 days by registered letter.",
+                ),
+                (
+                    "Article 4. Charges and works",
+                    "The Tenant bears the running charges, estimated at 31,000 euros a year, and the repairs other than those of the structure. The Landlord shall replace the heating plant before 2032-10-31.",
+                ),
+                (
+                    "Article 5. Deposit",
+                    "The Tenant pays a deposit of one quarter of rent, returned within 60 days of the return of the keys.",
+                ),
             ],
             [
-                ("Article 6. Use", "The premises are for office use and light assembly. Subletting needs the written consent of the Landlord, which shall not be withheld without a serious reason."),
-                ("Article 7. Insurance", "The Tenant shall insure its goods and its liability as an occupant, and send the certificate to the Landlord each January."),
+                (
+                    "Article 6. Use",
+                    "The premises are for office use and light assembly. Subletting needs the written consent of the Landlord, which shall not be withheld without a serious reason.",
+                ),
+                (
+                    "Article 7. Insurance",
+                    "The Tenant shall insure its goods and its liability as an occupant, and send the certificate to the Landlord each January.",
+                ),
                 ("Article 8. Jurisdiction", "Any dispute is brought before the courts of Lyon."),
             ],
         ],
@@ -54,15 +102,36 @@ CONTRACTS: dict[str, tuple[str, list[list[tuple[str, str]]]]] = {
         "FREIGHT SERVICES AGREEMENT",
         [
             [
-                ("Parties", "This agreement is between Transalp Cargo S.p.A., Via Valtellina 5, Turin (the Carrier) and Belleville Instruments SAS, Lyon (the Shipper). Effective date: 2031-02-10."),
-                ("1. Services", "The Carrier collects the Shipper's pallets in Lyon on Tuesdays and Fridays and delivers them in Italy and Austria within three working days. The expected volume is 900 pallets a year, for about 212,000 euros a year."),
-                ("2. Rates", "Rates are those of Annex A. A fuel surcharge is recalculated each month from the published diesel price. Rates are revised each January by the consumer price index."),
+                (
+                    "Parties",
+                    "This agreement is between Transalp Cargo S.p.A., Via Valtellina 5, Turin (the Carrier) and Belleville Instruments SAS, Lyon (the Shipper). Effective date: 2031-02-10.",
+                ),
+                (
+                    "1. Services",
+                    "The Carrier collects the Shipper's pallets in Lyon on Tuesdays and Fridays and delivers them in Italy and Austria within three working days. The expected volume is 900 pallets a year, for about 212,000 euros a year.",
+                ),
+                (
+                    "2. Rates",
+                    "Rates are those of Annex A. A fuel surcharge is recalculated each month from the published diesel price. Rates are revised each January by the consumer price index.",
+                ),
             ],
             [
-                ("3. Loss and damage", "The liability of the Carrier is that of the convention on the contract for the international carriage of goods by road. The Shipper may declare a higher value against a supplement of 0.4 percent."),
-                ("4. Service credits", "When more than 5 percent of the deliveries of a quarter are late, the Carrier credits 3 percent of the invoices of that quarter."),
-                ("5. Duration", "The agreement is made for an indefinite period. Either party may end it by giving 90 days of notice in writing. It does not renew automatically, since it has no end date."),
-                ("6. Payment and disputes", "Invoices are payable 30 days from invoice. Disputes are brought before the courts of Lyon."),
+                (
+                    "3. Loss and damage",
+                    "The liability of the Carrier is that of the convention on the contract for the international carriage of goods by road. The Shipper may declare a higher value against a supplement of 0.4 percent.",
+                ),
+                (
+                    "4. Service credits",
+                    "When more than 5 percent of the deliveries of a quarter are late, the Carrier credits 3 percent of the invoices of that quarter.",
+                ),
+                (
+                    "5. Duration",
+                    "The agreement is made for an indefinite period. Either party may end it by giving 90 days of notice in writing. It does not renew automatically, since it has no end date.",
+                ),
+                (
+                    "6. Payment and disputes",
+                    "Invoices are payable 30 days from invoice. Disputes are brought before the courts of Lyon.",
+                ),
             ],
         ],
     ),
@@ -70,14 +139,32 @@ CONTRACTS: dict[str, tuple[str, list[list[tuple[str, str]]]]] = {
         "DESIGN SERVICES AGREEMENT",
         [
             [
-                ("Parties", "Studio Marlowe Ltd, 3 Calvert Avenue, London (the Designer) designs for Belleville Instruments SAS, Lyon (the Client) the housing and the display of the Client's new bench spectrometer. The work starts on 2031-04-07."),
-                ("1. Deliverables", "Concept drawings by 2031-05-30, a working model by 2031-08-29, and production files by 2031-11-28. The Client has 10 working days to accept each deliverable; silence is acceptance."),
-                ("2. Fees", "The fee is 64,000 euros in three parts of 16,000, 24,000 and 24,000 euros, each payable within 15 days of delivery. Travel is charged at cost."),
+                (
+                    "Parties",
+                    "Studio Marlowe Ltd, 3 Calvert Avenue, London (the Designer) designs for Belleville Instruments SAS, Lyon (the Client) the housing and the display of the Client's new bench spectrometer. The work starts on 2031-04-07.",
+                ),
+                (
+                    "1. Deliverables",
+                    "Concept drawings by 2031-05-30, a working model by 2031-08-29, and production files by 2031-11-28. The Client has 10 working days to accept each deliverable; silence is acceptance.",
+                ),
+                (
+                    "2. Fees",
+                    "The fee is 64,000 euros in three parts of 16,000, 24,000 and 24,000 euros, each payable within 15 days of delivery. Travel is charged at cost.",
+                ),
             ],
             [
-                ("3. Intellectual property", "The Designer keeps the intellectual property in the designs and grants the Client an exclusive licence for bench instruments, limited to Europe. A worldwide assignment can be bought for 40,000 euros."),
-                ("4. Liability", "The Designer's total liability is limited to the fees received. The Designer gives no warranty that the designs do not infringe the rights of others."),
-                ("5. Ending the work", "Either party may end the agreement on 30 days' notice. Parts already begun are due in full. English law applies; disputes go to the courts of London."),
+                (
+                    "3. Intellectual property",
+                    "The Designer keeps the intellectual property in the designs and grants the Client an exclusive licence for bench instruments, limited to Europe. A worldwide assignment can be bought for 40,000 euros.",
+                ),
+                (
+                    "4. Liability",
+                    "The Designer's total liability is limited to the fees received. The Designer gives no warranty that the designs do not infringe the rights of others.",
+                ),
+                (
+                    "5. Ending the work",
+                    "Either party may end the agreement on 30 days' notice. Parts already begun are due in full. English law applies; disputes go to the courts of London.",
+                ),
             ],
         ],
     ),

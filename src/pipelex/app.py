@@ -36,7 +36,6 @@ from pipelex.inference.functions import collect_functions
 from pipelex.inference.performer import Performer
 from pipelex.inprocess.host import InProcessHost
 from pipelex.language.bundle import Bundle
-from pipelex.language.pipes import PipeFunc
 from pipelex.library.crate import LibraryCrate
 from pipelex.library.library import Library
 from pipelex.library.link import link
@@ -192,17 +191,13 @@ class LocalExecution:
 
 @dataclass(frozen=True)
 class Method:
-    """A loaded library. `own` are the pipes of the bundle that was asked for, `main` its main pipe.
-
-    `sources` are the Python files and folders where the functions of its PipeFunc may be.
-    """
+    """A loaded library. `own` are the pipes of the bundle that was asked for, `main` its main pipe."""
 
     library: Library
     bundles: tuple[Bundle, ...]
     own: tuple[str, ...] = ()
     main: str | None = None
     warnings: tuple[Problem, ...] = ()
-    sources: tuple[Path, ...] = ()
 
     def pipe(self, code: str | None = None) -> str:
         """The absolute reference of a pipe: the one of that code, else the main pipe, else the only one."""
@@ -254,7 +249,7 @@ class Runtime:
     deck: Deck
     blobs: LocalBlobs
     functions: tuple[FunctionSource, ...] = ()
-    _performers: dict[tuple[Path, ...], Performer] = field(default_factory=dict, repr=False)
+    _performer: Performer | None = field(default=None, repr=False)
     _client: Client | None = None
 
     @classmethod
@@ -292,8 +287,8 @@ class Runtime:
 
     async def aclose(self) -> None:
         """Let go of connections and processes."""
-        performers, self._performers = self._performers, {}
-        for performer in performers.values():
+        if self._performer is not None:
+            performer, self._performer = self._performer, None
             await performer.aclose()
 
     def load(self, target: Path | str | None = None) -> Method:
@@ -307,14 +302,14 @@ class Runtime:
             hint = "give --library-dir DIR, set PIPELEXPATH, or set dirs under [library] in .pipelex/pipelex.toml"
             raise InputError("no directory of methods is known, so no pipe can be found by its code", hint=hint)
         if isinstance(target, str):
-            return self._linked(load_texts({"bundle": target}), dirs, sources=dirs)
+            return self._linked(load_texts({"bundle": target}), dirs)
         if target is None:
-            return self._linked([], dirs, sources=dirs)
+            return self._linked([], dirs)
         if target.is_dir():
-            return self._linked(load_bundles([_main_bundle(target)]), [*dirs, target], sources=[*dirs, target])
-        return self._linked(load_bundles([target]), dirs, sources=[*dirs, *_functions_beside(target)])
+            return self._linked(load_bundles([_main_bundle(target)]), [*dirs, target])
+        return self._linked(load_bundles([target]), dirs)
 
-    def _linked(self, own: Sequence[Bundle], dirs: Sequence[Path], sources: Sequence[Path]) -> Method:
+    def _linked(self, own: Sequence[Bundle], dirs: Sequence[Path]) -> Method:
         known = {Path(bundle.source).resolve() for bundle in own}
         others = [file for file in find_bundles(dirs) if file.resolve() not in known]
         bundles = [*own, *load_bundles(others)]
@@ -326,7 +321,6 @@ class Runtime:
             own=tuple(f"{bundle.domain}.{code}" for bundle in own for code in bundle.pipes),
             main=mains[0] if len(mains) == 1 else None,
             warnings=(*(warning for bundle in bundles for warning in bundle.warnings), *linked.warnings),
-            sources=tuple(sources),
         )
 
     async def start(
@@ -384,7 +378,7 @@ class Runtime:
         """
         find_bundles(paths)
         try:
-            method = self._linked(load_bundles(paths), self.library_dirs, sources=())
+            method = self._linked(load_bundles(paths), self.library_dirs)
         except (LanguageError, LibraryError) as error:
             found = error.found or [Problem(code=error.code, message=error.message, file=error.where, hint=error.hint)]
             return ValidationReport(
@@ -403,32 +397,23 @@ class Runtime:
             library=method.library,
         )
 
-    def performer(self, sources: Sequence[Path] = ()) -> Performer:
+    def performer(self) -> Performer:
         """What answers the requests of runs in this process; made once, closed with the runtime.
 
-        Functions are those given to the runtime, and the marked ones of the Python files and folders of `sources`,
-        which are imported.
+        Files and modules that hold functions are imported here: only those that the caller or the settings name.
         """
-        key = tuple(sources)
-        if key not in self._performers:
-            self._performers[key] = Performer(
+        if self._performer is None:
+            named = [source for source in self.functions if isinstance(source, ModuleType | str | Path)]
+            given = [source for source in self.functions if not isinstance(source, ModuleType | str | Path)]
+            named_by = {str(getattr(function, "__pipe_func__", function.__name__)): function for function in given}
+            self._performer = Performer(
                 self.settings.inference,
                 self.deck,
                 self.blobs,
                 storage=self.settings.storage,
-                functions=self._functions(sources),
+                functions=collect_functions(named) | named_by,
             )
-        return self._performers[key]
-
-    def _functions(self, sources: Sequence[Path]) -> dict[str, Callable[..., Any]]:
-        named: list[ModuleType | str | Path] = []
-        given: dict[str, Callable[..., Any]] = {}
-        for source in self.functions:
-            if isinstance(source, ModuleType | str | Path):
-                named.append(source)
-            else:
-                given[getattr(source, "__pipe_func__", source.__name__)] = source
-        return collect_functions([*sources, *named]) | given
+        return self._performer
 
     def _plan(self, crate: LibraryCrate, *, is_durable: bool, is_dry: bool, simulate: bool) -> Plan:
         # A dry run calls no model, so it must not need a backend that could.
@@ -438,9 +423,7 @@ class Runtime:
         return Plan(models=models, is_dry=is_dry, batch_window=execution.batch_window, batch_chunk=chunk)
 
     def _start_here(self, call: PipeCall, method: Method, plan: Plan) -> LocalExecution:
-        calls_functions = any(isinstance(pipe, PipeFunc) for pipe in method.library.slice(call.pipe).pipes.values())
-        performer = self.performer(method.sources if calls_functions and not plan.is_dry else ())
-        host = InProcessHost(method.library, plan, performer, self.settings.inprocess)
+        host = InProcessHost(method.library, plan, self.performer(), self.settings.inprocess)
         return LocalExecution(host.run_pipe(call), host)
 
     async def _start_durable(
@@ -566,11 +549,6 @@ def _main_bundle(directory: Path) -> Path:
     names = ", ".join(file.name for file in found)
     hint = "give the path of one of them, or name the main one bundle.mthds"
     raise InputError(f"{directory} holds several bundles: {names}", hint=hint)
-
-
-def _functions_beside(bundle: Path) -> list[Path]:
-    """The Python files in the folder of a bundle that mark functions; no other is imported."""
-    return [file for file in sorted(bundle.parent.glob("*.py")) if b"pipe_func" in file.read_bytes()]
 
 
 def _final_memory(given: Memory, result: PipeResult) -> Memory:

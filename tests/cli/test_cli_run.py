@@ -186,7 +186,7 @@ def test_a_mistake_in_the_settings_stops_every_command(cli: Cli, work: Path, gre
     assert ".pipelex/pipelex.toml:2:1" in done.err
 
 
-def test_functions_beside_the_bundle_are_called(cli: Cli, work: Path) -> None:
+def test_only_functions_that_are_named_are_imported(cli: Cli, work: Path) -> None:
     (work / "f").mkdir()
     (work / "f" / "shout.mthds").write_text(
         'domain = "f"\nmain_pipe = "shout"\n[pipe.shout]\ntype = "PipeFunc"\ndescription = "Shout"\n'
@@ -196,6 +196,10 @@ def test_functions_beside_the_bundle_are_called(cli: Cli, work: Path) -> None:
         "from pipelex import TextContent, pipe_func\n\n\n@pipe_func\ndef shout(working_memory):\n"
         '    return TextContent(text=working_memory.get_stuff_as_str("name").upper() + "!")\n'
     )
-    done = cli("run", "bundle", "f/shout.mthds", "-i", '{"name": "Ada"}')
+    done = cli("run", "bundle", "f", "-i", '{"name": "Ada"}')
+    assert done.code == 1
+    assert "no function 'shout'" in done.err
+    assert "--functions" in done.err
+    done = cli("run", "bundle", "f", "-i", '{"name": "Ada"}', "--functions", "f/functions.py")
     assert done.code == 0, done.err
     assert done.out == "ADA!\n"

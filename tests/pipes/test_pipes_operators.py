@@ -234,7 +234,11 @@ GIVEN = {"line": Value(concept="shop.Line", data=LINE), "note": text("<b>")}
     ("output", "rest", "expected"),
     [
         ("Text", 'template = """\n\n  {{ line.name }}: $note\n\n"""', {"text": "  cup: <b>"}),
-        ("Html", 'template = "<p>{{ note }} {{ line.name }}</p>"', {"inner_html": "<p>&lt;b&gt; cup</p>", "css_class": None}),
+        (
+            "Html",
+            'template = "<p>{{ note }} {{ line.name }}</p>"',
+            {"inner_html": "<p>&lt;b&gt; cup</p>", "css_class": None},
+        ),
         (
             "Text",
             '[pipe.make.template]\ntemplate = "{{ shop }} $line.name $note"\ncategory = "markdown"\nextra_context = { shop = "S" }',

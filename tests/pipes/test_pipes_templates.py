@@ -71,7 +71,11 @@ MEMORY = Memory(
         "page": Value(
             concept="native.Page",
             data={
-                "text_and_images": {"text": {"text": "words"}, "images": [{"url": "i1"}, {"url": "i2"}], "raw_html": None},
+                "text_and_images": {
+                    "text": {"text": "words"},
+                    "images": [{"url": "i1"}, {"url": "i2"}],
+                    "raw_html": None,
+                },
                 "page_view": {"url": "v1"},
             },
         ),
@@ -104,7 +108,10 @@ def render(source: str, category: str = "basic", **options: Any) -> str:
         ("{% for line in lines.items %}{{ line.name }};{% endfor %}{{ lines | length }}", "cup;pot;2"),
         ("{{ lines[0].name }} {{ lines[-1]['name'] }} {{ (lines[1:] | first).name }}", "cup pot pot"),
         ("{{ lines | map(attribute='name') | join(', ') }}", "cup, pot"),
-        ("{{ lines | sum(attribute='price') }} {{ (lines | sort(attribute='price', reverse=true) | first).name }}", "23.5 pot"),
+        (
+            "{{ lines | sum(attribute='price') }} {{ (lines | sort(attribute='price', reverse=true) | first).name }}",
+            "23.5 pot",
+        ),
         ("{{ lines | selectattr('count', 'gt', 1) | map(attribute='name') | list }}", "['cup']"),
         ("{{ '%.2f' % (lines[0].count * lines[0].price) }}", "7.00"),
         ("{{ '{:>6.1f}'.format(lines[0].price) }}|{{ '{0.name}'.format(lines[0]) }}", "   3.5|cup"),
@@ -124,7 +131,10 @@ def render(source: str, category: str = "basic", **options: Any) -> str:
         ("{{ mixed.first }} {{ mixed.second }} {{ mixed.first.text }}", "one 2 one"),
         ("{% for group in nested %}[{% for x in group %}{{ x.text }}{% endfor %}]{% endfor %}", "[a][bc]"),
         ("{{ photo }} {{ photos }}", "u1 u1\nu2"),
-        ("{{ lines | tojson }}", '[{"name": "cup", "count": 2, "price": 3.5}, {"name": "pot", "count": 1, "price": 20.0}]'),
+        (
+            "{{ lines | tojson }}",
+            '[{"name": "cup", "count": 2, "price": 3.5}, {"name": "pot", "count": 1, "price": 20.0}]',
+        ),
         ("{% for p, found in lines | groupby('name') %}{{ p }}{{ found | length }}{% endfor %}", "cup1pot1"),
         ("{% macro m(x) %}<{{ x }}>{% endmacro %}{{ m('a') }}{{ m(note.text | length) }}", "<a><9>"),
         ("{% set ns = namespace(n=0) %}{% for x in lines %}{% set ns.n = ns.n + x.count %}{% endfor %}{{ ns.n }}", "3"),
@@ -208,7 +218,9 @@ def test_nested_images_are_attached_only_by_with_images() -> None:
     assert [each.url for each in attachments.all()] == ["i1", "i2", "v1"]
 
 
-@pytest.mark.parametrize("source", ["{{ note | with_images }}", "{{ photo | with_images }}", "{{ nothing | with_images }}"])
+@pytest.mark.parametrize(
+    "source", ["{{ note | with_images }}", "{{ photo | with_images }}", "{{ nothing | with_images }}"]
+)
 def test_with_images_refuses(source: str) -> None:
     with pytest.raises(TemplateError):
         render(source, "llm_prompt", attachments=Attachments())

@@ -11,7 +11,7 @@ from pipelex.values.schema import json_schema, slot_schema
 from pipelex.values.slots import Slot
 
 
-def test_a_structure_lists_every_field(concepts: Concepts) -> None:
+def test_a_structure_requires_what_its_concept_requires(concepts: Concepts) -> None:
     assert json_schema("tea.Note", concepts) == {
         "title": "Note",
         "description": "About Note",
@@ -21,7 +21,7 @@ def test_a_structure_lists_every_field(concepts: Concepts) -> None:
             "score": {"description": "a integer", "type": ["integer", "null"]},
             "grade": {"description": "a text", "type": ["string", "null"], "enum": ["low", "high", None]},
         },
-        "required": ["aroma", "score", "grade"],
+        "required": ["aroma"],
         "additionalProperties": False,
     }
 

@@ -85,7 +85,7 @@ async def _work(record: ServerRecord, modules: list[str] | None, stop: asyncio.E
         await run_worker(
             client=await runtime.temporal_client(),
             settings=temporal,
-            performer=runtime.performer(runtime.library_dirs),
+            performer=runtime.performer(),
             task_queues=queues,
             on_ready=lambda: session.say(f"worker:   ready, queue {', '.join(queues)}; Ctrl-C stops everything"),
             stop=stop,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelex.cli.flags import Functions, LibraryDirs, Server
+from pipelex.cli.flags import Functions, Server
 
 if TYPE_CHECKING:
     from pipelex.config.load import Loaded
@@ -21,27 +20,24 @@ def worker(
         str | None, typer.Option("--profile", help="Profile of [temporal.worker_runtime_profiles.profiles].")
     ] = None,
     server: Server = None,
-    library_dir: LibraryDirs = None,
     functions: Functions = None,
 ) -> None:
     """Poll Temporal task queues and do the work, until SIGTERM or Ctrl-C; running work is finished first.
 
-    Methods travel with their runs. Python functions do not: the worker takes those of the library directories and of
-    --functions.
+    Methods travel with their runs. Python functions do not: name their files or modules with --functions.
     """
     import asyncio
 
     from pipelex.cli import session
 
     loaded = session.load(server=server)
-    asyncio.run(_serve(loaded, task_queue or [], profile, library_dir, functions))
+    asyncio.run(_serve(loaded, task_queue or [], profile, functions))
 
 
 async def _serve(
     loaded: Loaded,
     queues: list[str],
     profile: str | None,
-    library_dirs: list[Path] | None,
     modules: list[str] | None,
 ) -> None:
     from pipelex.app import Runtime, need_sdk
@@ -50,7 +46,7 @@ async def _serve(
     temporal = loaded.settings.temporal
     session.logs_on_stderr()
     sources = session.function_sources(modules, loaded)
-    runtime = Runtime.open(loaded.settings, library_dirs=library_dirs, environ=loaded.environ, functions=sources)
+    runtime = Runtime.open(loaded.settings, environ=loaded.environ, functions=sources)
     async with runtime:
         need_sdk()
         from pipelex.temporal.worker import chosen_task_queues, run_worker
@@ -58,7 +54,7 @@ async def _serve(
         # What can be checked without the server is checked first.
         names = chosen_task_queues(temporal, queues)
         temporal.runtime_profile(profile)
-        performer = runtime.performer(runtime.library_dirs)
+        performer = runtime.performer()
         await run_worker(
             client=await runtime.temporal_client(),
             settings=temporal,

@@ -95,8 +95,8 @@ def _unknown(name: str, functions: Mapping[str, Function]) -> FunctionError:
     guess = f"did you mean {close[0]!r}? " if close else ""
     return FunctionError(
         f"there is no function {name!r} here; known functions: {known}",
-        hint=f"{guess}mark it with @pipe_func in a Python file beside the bundle, or in one that the run is told of "
-        "(functions=...), and start the workers with the same files",
+        hint=f"{guess}mark it with @pipe_func, and name its module or file: --functions on the command line, functions "
+        "under [library] in .pipelex/pipelex.toml, or functions=[...] from Python; workers need it, too",
     )
 
 

@@ -52,7 +52,10 @@ class ModelSetting(Frozen):
 
 
 class Attachment(Frozen):
-    """A file sent with a prompt; `url` is a storage reference, http(s) or data url. The n-th of its kind is `[Image n]`."""
+    """A file sent with a prompt; `url` is a storage reference, http(s) or data url.
+
+    The n-th of its kind is what the prompt calls `[Image n]` or `[Document n]`.
+    """
 
     kind: Literal["image", "document"]
     url: str

@@ -39,10 +39,7 @@ class ScriptedPerformer:
     async def perform(self, request: Request[ReplyT]) -> ReplyT:
         """Answer one request. Raises AssertionError when the script is over."""
         self.requests.append(request)
-        if self._ask is not None:
-            answer = self._ask(request)
-        else:
-            answer = next(self._answers, _END)
+        answer = self._ask(request) if self._ask is not None else next(self._answers, _END)
         if answer is _END:
             raise AssertionError(f"the script has no answer to request {len(self.requests)}: {type(request).__name__}")
         if isinstance(answer, BaseException):

@@ -1,7 +1,6 @@
 """JSON Schema of a concept, as shown to a model and checked against its reply. Pure; replayed.
 
-Written so that strict structured-output modes take it: every property is listed as required, an optional one is
-nullable, no `default`, no keyword beside a bare `$ref`.
+An optional property may be left out or null: models do either. No `default`, no keyword beside a bare `$ref`.
 """
 
 from __future__ import annotations
@@ -62,7 +61,7 @@ class _Writer:
             **head,
             "type": "object",
             "properties": properties,
-            "required": list(properties),
+            "required": [name for name, field in fields.items() if field.required],
             "additionalProperties": False,
         }
 
