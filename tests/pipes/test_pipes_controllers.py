@@ -217,7 +217,7 @@ async def test_an_input_asserted_present_fails_with_the_chain(run: Any) -> None:
         + llm("one", "1 $topic")
         + llm("two", "2 $a", '{ a = "Text!" }')
     )
-    with pytest.raises(AbsentValueError, match="'a'.*skipped.*not given") as caught:
+    with pytest.raises(AbsentValueError, match=r"'a'.*skipped.*not given") as caught:
         await run(source, (), {"topic": MISSING})
     assert caught.value.pipe_path == ("main", "two")
 

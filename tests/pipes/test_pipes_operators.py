@@ -241,7 +241,8 @@ GIVEN = {"line": Value(concept="shop.Line", data=LINE), "note": text("<b>")}
         ),
         (
             "Text",
-            '[pipe.make.template]\ntemplate = "{{ shop }} $line.name $note"\ncategory = "markdown"\nextra_context = { shop = "S" }',
+            '[pipe.make.template]\ntemplate = "{{ shop }} $line.name $note"\ncategory = "markdown"\n'
+            'extra_context = { shop = "S" }',
             {"text": "S cup <b>"},
         ),
     ],
@@ -346,8 +347,10 @@ type = "PipeCompose"
 description = "Make"
 inputs = { order = "Anything", lines = "Line[]" }
 output = "JSON"
-[pipe.make.construct]
-json_obj = { by_name = { from = "lines", list_to_dict_keyed_by = "name" }, static = { deep = { value = 3 } }, o = { from = "order" } }
+[pipe.make.construct.json_obj]
+by_name = { from = "lines", list_to_dict_keyed_by = "name" }
+static = { deep = { value = 3 } }
+o = { from = "order" }
 """
 
 

@@ -175,7 +175,8 @@ def test_the_text_format_of_the_style_applies() -> None:
 
 
 def test_html_escapes_and_trims() -> None:
-    source = "<ul>\n  {% for t in order.tags %}\n  <li>{{ t }}</li>\n  {% endfor %}\n</ul>{{ note }}{{ markup.inner_html | safe }}"
+    source = "<ul>\n  {% for t in order.tags %}\n  <li>{{ t }}</li>\n  {% endfor %}\n</ul>{{ note }}"
+    source += "{{ markup.inner_html | safe }}"
     assert render(source, "html") == "<ul>\n  <li>a</li>\n  <li>b</li>\n</ul>Hello &lt;b&gt;<i>x</i>"
     assert render("@note", "html") == "<note>\nHello &lt;b&gt;\n</note>"
     assert render("{{ markup | format('html') }}", "html") == "<i>x</i>"
@@ -259,6 +260,11 @@ def test_refused_with_an_error_never_rendered_as_empty(source: str) -> None:
         render(source)
 
 
+def growing(start: str, step: str) -> str:
+    """A template in which `ns.s` grows 60 times."""
+    return "{% set ns = namespace(s=" + start + ") %}{% for i in range(60) %}" + step + "{% endfor %}"
+
+
 @pytest.mark.parametrize(
     "source",
     [
@@ -283,17 +289,17 @@ def test_refused_with_an_error_never_rendered_as_empty(source: str) -> None:
         "{% for a in range(100000) %}{% for b in range(100000) if false %}{% endfor %}{% endfor %}",
         "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(60) }}",
         "{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}",
-        "{% set ns = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}",
-        "{% set ns = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set ns.s = ns.s + ns.s %}{% endfor %}",
-        "{% set ns = namespace(s='xxxxxxxx') %}{% for i in range(60) %}{% set ns.s %}{{ ns.s }}{{ ns.s }}{% endset %}{% endfor %}",
-        "{% set ns = namespace(s='xx') %}{% for i in range(60) %}{% set ns.s = ns.s.replace('x', ns.s) %}{% endfor %}",
-        "{% set ns = namespace(s='xx') %}{% for i in range(60) %}{% set ns.s = ns.s | replace('x', ns.s) %}{% endfor %}",
-        "{% set ns = namespace(s='xx') %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] | join(ns.s) %}{% endfor %}",
-        "{% set ns = namespace(s='xx') %}{% for i in range(60) %}{% set ns.s = ns.s.join([ns.s, ns.s]) %}{% endfor %}",
-        "{% set ns = namespace(s='xx') %}{% for i in range(60) %}{% set ns.s = '%s%s' % (ns.s, ns.s) %}{% endfor %}",
-        "{% set ns = namespace(s='xx') %}{% for i in range(60) %}{% set ns.s = '{0}{0}'.format(ns.s) %}{% endfor %}",
-        "{% set ns = namespace(s=['x']) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s }}",
-        "{% set ns = namespace(s=['x']) %}{% for i in range(60) %}{% set ns.s = [ns.s, ns.s] %}{% endfor %}{{ ns.s | string }}",
+        growing("'xxxxxxxx'", "{% set ns.s = ns.s ~ ns.s %}"),
+        growing("'xxxxxxxx'", "{% set ns.s = ns.s + ns.s %}"),
+        growing("'xxxxxxxx'", "{% set ns.s %}{{ ns.s }}{{ ns.s }}{% endset %}"),
+        growing("'xx'", "{% set ns.s = ns.s.replace('x', ns.s) %}"),
+        growing("'xx'", "{% set ns.s = ns.s | replace('x', ns.s) %}"),
+        growing("'xx'", "{% set ns.s = [ns.s, ns.s] | join(ns.s) %}"),
+        growing("'xx'", "{% set ns.s = ns.s.join([ns.s, ns.s]) %}"),
+        growing("'xx'", "{% set ns.s = '%s%s' % (ns.s, ns.s) %}"),
+        growing("'xx'", "{% set ns.s = '{0}{0}'.format(ns.s) %}"),
+        growing("['x']", "{% set ns.s = [ns.s, ns.s] %}") + "{{ ns.s }}",
+        growing("['x']", "{% set ns.s = [ns.s, ns.s] %}") + "{{ ns.s | string }}",
         "{% set x %}{% for i in range(100000) %}" + "x" * 5000 + "{% endfor %}{% endset %}",
     ],
 )
