@@ -157,7 +157,7 @@ async def test_a_function(bench: Bench) -> None:
     assert performer.asked[0].memory.root == {"a": text("x")}
 
 
-async def test_fan_out_only_keeps_steps_in_one_workflow(bench: Bench) -> None:
+async def test_with_fan_out_steps_and_small_batches_are_one_workflow(bench: Bench) -> None:
     found = crate(
         main=sequence(Step(pipe="d.steps"), Step(pipe="d.each", result="all"), output=TEXTS, things=TEXTS),
         steps=sequence(Step(pipe="d.one", result="a"), Step(pipe="d.two", result="b")),
@@ -170,7 +170,35 @@ async def test_fan_out_only_keeps_steps_in_one_workflow(bench: Bench) -> None:
     async with bench.worker(Scripted()):
         run = await bench.start(found, "main", {"things": texts("a", "b")}, settings=settings)
         assert (await run.result()).outcome == texts("<a>", "<b>")
-    assert len(await run_family(bench, run.workflow_id)) == 3
+    assert len(await run_family(bench, run.workflow_id)) == 1
+
+
+async def test_with_fan_out_the_parts_of_a_large_batch_are_workflows(bench: Bench) -> None:
+    found = crate(each=batch("d.tell", "things", "thing"), tell=ask("$thing", thing=TEXT))
+    names = [f"t{number}" for number in range(12)]
+    settings = bench.settings(execution={"child_workflows": "fan_out"})
+    async with bench.worker(Scripted()):
+        run = await bench.start(found, "each", {"things": texts(*names)}, settings=settings, batch_chunk=4)
+        assert (await run.result()).outcome == texts(*(f"<{name}>" for name in names))
+    assert len(await run_family(bench, run.workflow_id)) == 1 + 3
+
+
+async def test_with_fan_out_items_that_fan_out_are_workflows(bench: Bench) -> None:
+    found = crate(
+        main=parallel(
+            Step(pipe="d.each", result="left"), Step(pipe="d.tell", result="right"), output=Slot("native.Composite")
+        ).model_copy(update={"inputs": {"things": TEXTS, "thing": TEXT}}),
+        each=batch("d.tell", "things", "thing"),
+        tell=ask("$thing", thing=TEXT),
+    )
+    settings = bench.settings(execution={"child_workflows": "fan_out"})
+    async with bench.worker(Scripted()):
+        run = await bench.start(found, "main", {"things": texts("a", "b"), "thing": text("c")}, settings=settings)
+        assert (await run.result()).outcome.data == {
+            "left": [{"text": "<a>"}, {"text": "<b>"}],
+            "right": {"text": "<c>"},
+        }
+    assert len(await run_family(bench, run.workflow_id)) == 2
 
 
 async def test_three_megabytes_in_and_out(bench: Bench) -> None:

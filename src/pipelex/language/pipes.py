@@ -168,6 +168,14 @@ Pipe = Annotated[
     Field(discriminator="type"),
 ]
 
+
+def steps_of(pipe: Pipe) -> tuple[Step, ...]:
+    """The steps of a sequence or the branches of a parallel; none for other kinds."""
+    if isinstance(pipe, PipeSequence):
+        return pipe.steps
+    return pipe.branches if isinstance(pipe, PipeParallel) else ()
+
+
 CONTROLLERS = (PipeSequence, PipeParallel, PipeCondition, PipeBatch)
 OUTCOME_WORDS = frozenset({"fail", "continue"})
 """Words an outcome may be instead of a pipe."""

@@ -78,10 +78,7 @@ async def run_batch(call: PipeCall, execution: Execution) -> PipeResult:
 
     results = await gather_ordered((execution.host.run_pipe(each) for each in calls()), batch.window)
     made = [result.outcome for result in results if isinstance(result.outcome, Value)]
-    concepts = list(dict.fromkeys(value.concept for value in made))
-    # A batch of a condition may give items of several concepts; they are then told by what the branch declares.
-    concept = concepts[0] if len(concepts) == 1 else execution.library.produced(call.pipe).concept
-    return PipeResult(outcome=Value(concept=concept, data=[value.data for value in made]), usage=_total(results))
+    return _list_of(made, [value.data for value in made], results, call, execution)
 
 
 async def _run_parts(
@@ -102,17 +99,18 @@ async def _run_parts(
             yield call.model_copy(update={"memory": memory, "batch": part})
 
     results = await gather_ordered((execution.host.run_pipe(each) for each in calls()), at_once)
-    made = [result.outcome for result in results if isinstance(result.outcome, Value)]
-    concepts = list(dict.fromkeys(value.concept for value in made if value.data))
-    concept = concepts[0] if len(concepts) == 1 else execution.library.produced(call.pipe).concept
+    made = [result.outcome for result in results if isinstance(result.outcome, Value) and result.outcome.data]
     data: list[JsonValue] = []
     for value in made:
         data += value.data if isinstance(value.data, list) else [value.data]
-    return PipeResult(outcome=Value(concept=concept, data=data), usage=_total(results))
+    return _list_of(made, data, results, call, execution)
 
 
-def _total(results: list[PipeResult]) -> Usage:
-    total = Usage()
-    for result in results:
-        total += result.usage
-    return total
+def _list_of(
+    made: list[Value], data: list[JsonValue], results: list[PipeResult], call: PipeCall, execution: Execution
+) -> PipeResult:
+    concepts = list(dict.fromkeys(value.concept for value in made))
+    # A batch of a condition may give items of several concepts; they are then told by what the branch declares.
+    concept = concepts[0] if len(concepts) == 1 else execution.library.produced(call.pipe).concept
+    usage = sum((result.usage for result in results), Usage())
+    return PipeResult(outcome=Value(concept=concept, data=data), usage=usage)

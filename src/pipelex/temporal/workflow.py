@@ -15,6 +15,7 @@ from temporalio.worker.workflow_sandbox import (
 
 with workflow.unsafe.imports_passed_through():
     from pipelex.errors import InternalError, PipelexError
+    from pipelex.language.pipes import PipeBatch, steps_of
     from pipelex.library.crate import LibraryCrate
     from pipelex.library.library import Library
     from pipelex.pipes.dry import DryHost
@@ -35,6 +36,8 @@ with workflow.unsafe.imports_passed_through():
     from pipelex.temporal.routing import REPLIES, Retry, Routes, handle_of, needs, route
 
 WORKFLOW = "wf_pipe_run"
+MOST_INLINE_EVENTS = 2000
+"""Past this length of its history a workflow runs pipes inline no more; the SDK tells the same length on replay."""
 PROGRESS = "progress"
 
 PURE_MODULES = (
@@ -129,6 +132,20 @@ class _Execution:
             self._slices[pipe] = (crate, self.plan.model_copy(update={"models": models}), routes)
         return self._slices[pipe]
 
+    def is_child(self, call: PipeCall) -> bool:
+        """Whether a call is a workflow of its own. With `fan_out`, only where one history could grow without bound."""
+        if self.routes.child_workflows == "every_pipe" or call.batch is not None:
+            return True
+        if workflow.info().get_current_history_length() > MOST_INLINE_EVENTS:
+            return True
+        return (call.item is not None or call.is_branch) and self._has_batches(call.pipe)
+
+    def _has_batches(self, pipe: str) -> bool:
+        return any(
+            isinstance(found, PipeBatch) or any(step.batch_over for step in steps_of(found))
+            for found in self.slice(pipe)[0].pipes.values()
+        )
+
     def child_id(self, pipe: str) -> str:
         """A workflow id that no other child of this workflow has."""
         while True:
@@ -143,7 +160,7 @@ class _Execution:
 
 
 class WorkflowHost:
-    """Runs pipes as child workflows and requests as activities."""
+    """Runs pipes as child workflows, or inline, and requests as activities."""
 
     def __init__(self, execution: _Execution, call: PipeCall, watch: Watch) -> None:
         self._execution = execution
@@ -151,10 +168,9 @@ class WorkflowHost:
         self._watch = watch
 
     async def run_pipe(self, call: PipeCall) -> PipeResult:
-        """Run a pipe as a child workflow; or here, when the routes keep child workflows for fan-outs."""
+        """Run a pipe as a child workflow; or here, when the routes ask for few workflows."""
         execution = self._execution
-        is_fan_out = call.item is not None or call.batch is not None or call.is_branch
-        is_child = is_fan_out or execution.routes.child_workflows == "every_pipe"
+        is_child = execution.is_child(call)
         watch = self._watch.begin(call, workflow.now().timestamp(), execution.child_id(call.pipe) if is_child else None)
         execution.show()
         failed = True
