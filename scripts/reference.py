@@ -116,7 +116,7 @@ def options(command: Any) -> Iterator[str]:
 def value_name(param: Any) -> str:
     """What stands for the value of a flag that gives it no name."""
     annotation = param.type_descriptor.annotation
-    return {int: "N", Path: "PATH"}.get(annotation, param.name.upper())
+    return {int: "N", Path: "PATH"}.get(annotation, str(param.name).upper())
 
 
 # --- Settings ---------------------------------------------------------------------------------------------------------
@@ -141,8 +141,8 @@ Relative paths start there.
 `~/.pipelex` and of the current folder complete the environment and never override it. Keys of APIs stay variables until
 they are needed. `PIPELEXPATH` holds folders of methods, separated as in `PATH`, and replaces `dirs` of `[library]`.
 
-A duration is `"90s"`, `"10m"`, `"1h30m"`, `"0:10:00"`, or a number of seconds. An unknown key is an error that names the
-file, the line and the closest known key.
+A duration is `"90s"`, `"10m"`, `"1h30m"`, `"0:10:00"`, or a number of seconds. An unknown key is an error that names
+the file, the line and the closest known key.
 """
 
 
@@ -293,7 +293,7 @@ def field_notes(model: type[BaseModel]) -> dict[str, str]:
         if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
             notes[node.target.id] = " ".join(str(following.value.value).split())
             continue
-        above = []
+        above: list[str] = []
         for line in reversed(lines[: node.lineno - 1]):
             if not line.strip().startswith("#"):
                 break

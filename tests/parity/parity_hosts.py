@@ -11,7 +11,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from pipelex.app import Runtime, RunResult
+from pipelex.app import RunResult, Runtime
 from pipelex.config.load import load_settings
 from pipelex.errors import PipelexError
 from pipelex.temporal.worker import run_worker

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from pipelex import TextContent, WorkingMemory, pipe_func
@@ -67,6 +68,10 @@ def each_of(code: str, inputs: str, output: str, branch: str, over: str, item: s
     )
 
 
+def read(code: str) -> str:
+    return pipe(code, "PipeExtract", 'doc = "Document"', "Page[]", 'model = "@default-text-from-pdf"')
+
+
 @pipe_func
 def shout(working_memory: WorkingMemory) -> TextContent:
     return TextContent(text=working_memory.get_stuff_as_str("note").upper())
@@ -120,6 +125,7 @@ class Case:
     path: tuple[str, ...] = ()
 
 
+CONTRACT = Path(__file__).parents[2] / "examples" / "contract_review" / "documents" / "design_services.pdf"
 NOTE, NOTES = 'note = "Text"', 'notes = "Text[]"'
 ONE = {"note": "one two three"}
 SEVEN = {"notes": [f"n{number}" for number in range(7)]}
@@ -136,6 +142,12 @@ WORKS: dict[str, Case] = {
         + pipe("main", "PipeCompose", NOTE, "Card")
         + '[pipe.main.construct]\ntitle = { from = "note" }\nscore = { template = "{{ 6 * 7 }}" }\ndue = 2031-02-03\n',
         ONE,
+    ),
+    "extract": Case(
+        steps("main", 'doc = "Document"', "Text", step("pages", "read"), step("count", "number"))
+        + read("pages")
+        + template("count", 'read = "Page[]"', "Text", "{{ read | length }} {{ read[0].text_and_images.text.text }}"),
+        {"doc": {"url": str(CONTRACT)}},
     ),
     "function": Case(call("main", "shout", NOTE, "Text"), ONE),
     "function list": Case(call("main", "split", NOTE, "Text[]"), ONE),
@@ -301,6 +313,12 @@ FAILS: dict[str, Case] = {
         SEVEN,
         error="FunctionError",
         path=("main", "call"),
+    ),
+    "not a document": Case(
+        steps("main", 'doc = "Document"', "Page[]", step("pages", "read")) + read("pages"),
+        {"doc": {"url": __file__}},
+        error="DocumentError",
+        path=("main", "pages"),
     ),
     "function unknown": Case(call("main", "shuot", NOTE, "Text"), ONE, error="FunctionError", path=("main",)),
     "provider refuses": Case(
