@@ -87,10 +87,11 @@ class PipelexError(Exception):
 
     def render(self) -> str:
         """One screen for a person: message, place, hint. No colour."""
-        place = self.where or " > ".join(self.pipe_path)
         lines = [f"error: {self.message} [{self.code}]"]
-        if place:
-            lines.append(f"  at: {place}")
+        if self.where:
+            lines.append(f"  at: {self.where}")
+        if self.pipe_path:
+            lines.append(f"  in: {' > '.join(self.pipe_path)}")
         if self.hint:
             lines.append(f"  hint: {self.hint}")
         return "\n".join(lines)

@@ -1,7 +1,7 @@
 """Every fenced block of the documentation is true: it loads, validates, runs, or at least is valid for the command.
 
-A block whose first line is a comment `# path/to/file` is that file. Commands and programs of a page run in a folder with
-the files of the page and the examples, without keys. A block that needs a Temporal server is only checked.
+A block whose first line is a comment `# path/to/file` is that file. Commands and programs of a page run in a folder
+with the files of the page and the examples, without keys. A block that needs a Temporal server is only checked.
 """
 
 from __future__ import annotations
@@ -159,7 +159,7 @@ def test_settings_load(fence: Fence, folder: Path) -> None:
     file = folder / (fence.name or ".pipelex/pipelex.toml")
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(fence.text)
-    environ = {"HOME": os.environ["HOME"], **{name: "x" for name in re.findall(r"\$\{(\w+)\}", fence.text)}}
+    environ = {"HOME": os.environ["HOME"], **dict.fromkeys(re.findall(r"\$\{(\w+)\}", fence.text), "x")}
     loaded = load_settings(cwd=folder, environ=environ)
     assert not loaded.warnings
     deck = Deck.load(loaded.settings.config_dirs, environ)

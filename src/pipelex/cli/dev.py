@@ -21,7 +21,7 @@ def dev(
     port: Annotated[int, typer.Option("--port", help="Port of the server; the next free one if taken.")] = 7233,
     ui_port: Annotated[int, typer.Option("--ui-port", help="Port of the Web UI; the next free one if taken.")] = 8233,
     db: Annotated[
-        Path | None, typer.Option("--db", help="Folder that keeps the runs.  [default: .pipelex/temporal]")
+        Path | None, typer.Option("--db", help="File that keeps the runs.  [default: .pipelex/temporal/temporal.db]")
     ] = None,
     functions: Functions = None,
 ) -> None:
@@ -52,13 +52,14 @@ async def _serve(
     session.logs_on_stderr()
     stop = asyncio.Event()
     with session.signals_to(stop):
-        folder = db or loaded.settings.root / EMBEDDED
         session.say("starting the Temporal server …")
-        server = EmbeddedServer(folder, port=port, ui_port=ui_port)
+        server = EmbeddedServer(loaded.settings.root / EMBEDDED, database=db, port=port, ui_port=ui_port)
         async with server as record:
             session.say(f"temporal: {record.address}{'' if server.is_ours else ' (was already running)'}")
             session.say(f"web ui:   {record.ui}")
-            session.say(f"database: {server.database}")
+            if server.is_ours:
+                session.say(f"database: {server.database}")
+            _warn_of_other_address(loaded, record)
             is_ours = server.is_ours
             if no_worker:
                 session.say(f"no worker; Ctrl-C {'stops the server' if is_ours else 'leaves, the server goes on'}")
@@ -66,6 +67,19 @@ async def _serve(
             else:
                 await _work(record, modules, stop)
         session.say("stopped; the runs are kept in the database" if is_ours else "left; the server goes on")
+
+
+def _warn_of_other_address(loaded: Loaded, record: ServerRecord) -> None:
+    """Say when the configuration sends runs elsewhere: a run would wait at an address that nobody serves."""
+    from pipelex.cli import session
+
+    profile = loaded.settings.temporal.server_profile()
+    if (
+        "target_host" in profile.model_fields_set
+        and profile.target_host.rpartition(":")[2] != record.address.rpartition(":")[2]
+    ):
+        session.say(f"warning: the configuration sends runs to {profile.target_host}, not here; leave target_host out")
+        session.say("  and runs of this project find this server by themselves")
 
 
 async def _work(record: ServerRecord, modules: list[str] | None, stop: asyncio.Event) -> None:

@@ -68,20 +68,34 @@ def document(result: RunResult) -> Any:
 
 
 def write_files(result: RunResult, base: Path) -> Path:
-    """Write `<base>/<pipe>_output_NN/`, all or nothing, with the next free number. Returns the directory."""
-    base.mkdir(parents=True, exist_ok=True)
+    """Write `<base>/<pipe>_output_NN/`, all or nothing, with the next free number. Returns the directory.
+
+    Raises ConfigError when that cannot be written.
+    """
     note = f"> {SIMULATED}\n\n" if result.is_simulated else ""
     contents = {
         "main_stuff.json": _dumps(document(result), indent=4),
         "main_stuff.md": note + markdown(result),
         "working_memory.json": _dumps(result.working_memory.to_wire(result.run_id), indent=4),
     }
+    try:
+        return _written(contents, base, result.pipe.rpartition(".")[2])
+    except OSError as error:
+        from pipelex.errors import ConfigError
+
+        hint = "name a directory that can be written with --output-dir, or dir under [output] in .pipelex/pipelex.toml"
+        reason = error.strerror or type(error).__name__
+        raise ConfigError(f"the results cannot be written in {base}: {reason}", hint=hint) from error
+
+
+def _written(contents: dict[str, str], base: Path, code: str) -> Path:
+    base.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".writing-", dir=base))
     try:
         made.chmod(0o755)
         for name, text in contents.items():
             (made / name).write_text(text.rstrip("\n") + "\n", "utf-8")
-        return _named(made, base, result.pipe.rpartition(".")[2])
+        return _named(made, base, code)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise

@@ -18,7 +18,6 @@ SIGNS = {"running": "…", "done": "✓", "failed": "✗"}
 MOST_CHILDREN = 12
 """Children shown under one pipe; the finished ones are the first to be left out."""
 
-
 PATIENCE_SECONDS = 3.0
 """How often a durable run is asked whether it waits for a worker."""
 
@@ -70,9 +69,11 @@ async def _progress(handle: RunHandle) -> Progress | None:
 
 
 def lines(progress: Progress, indent: str = "") -> Iterator[str]:
-    """The tree as text, one pipe a line."""
+    """The tree as text, one pipe a line; what is done is folded, so that a screen holds what is under way."""
     counted = f" {progress.done or 0}/{progress.total}" if progress.total is not None else ""
     yield f"{indent}{SIGNS[progress.state]} {progress.pipe}{counted}  {progress.elapsed_seconds:.1f}s"
+    if progress.state == "done":
+        return
     children = progress.children
     if len(children) > MOST_CHILDREN:
         unfinished = [child for child in children if child.state != "done"]

@@ -163,7 +163,8 @@ async def _run(wish: Wish, loaded: Loaded) -> RunResult:
     from pipelex.cli import session
     from pipelex.cli.inputs import read_inputs
 
-    beside = wish.target if wish.target and wish.target.is_dir() else None
+    # The inputs file of a directory is that of its main pipe.
+    beside = wish.target if wish.target and wish.target.is_dir() and wish.pipe is None else None
     given = read_inputs(wish.inputs, beside)
     if given.source and wish.inputs is None:
         session.say(f"inputs: {given.source}")
@@ -212,7 +213,7 @@ async def _watched(handle: RunHandle) -> RunResult:
     except asyncio.CancelledError:
         if handle.workflow_id is not None:
             say(f"interrupted: the run goes on in Temporal as workflow {handle.workflow_id}; cancel it in the web ui,")
-            say(f"  or with: temporal workflow cancel --workflow-id {handle.workflow_id}")
+            say(f"  or with: temporal workflow cancel --workflow-id {handle.workflow_id} --address HOST:PORT")
         raise
 
 
@@ -220,13 +221,14 @@ def _report(wish: Wish, result: RunResult, loaded: Loaded) -> None:
     from pipelex.cli import output
     from pipelex.cli.session import say
 
-    written = output.write_files(result, wish.output_dir or loaded.settings.output.dir)
+    # Printed first: what was paid for must not be lost to a directory that cannot be written.
     if wish.with_memory:
         print(output.full(result))
     elif wish.is_json:
         print(output.compact(result))
     elif not wish.is_quiet:
         print(output.for_reading(result))
+    written = output.write_files(result, wish.output_dir or loaded.settings.output.dir)
     if result.is_simulated:
         say(output.SIMULATED)
     say(f"{'dry run done' if wish.is_dry else 'done'}: {result.pipe}{output.consumed(result)}")

@@ -196,7 +196,7 @@ class Backends:
                     return self._environ[name]
             wanted = " or ".join(names)
             raise CredentialError(
-                f"the backend {backend.name!r} needs the environment variable {wanted}, which is not set here",
+                f"the backend {backend.name!r} needs the environment variable {wanted}, which is missing here",
                 where=backend.source,
                 hint=f"export {names[0]}=...  or put it in .env; or run with --simulate, which needs no key",
             )

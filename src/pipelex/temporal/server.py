@@ -1,6 +1,7 @@
 """A real Temporal server on this machine, kept in a folder of the project. Runs in the process of `pipelex dev`.
 
-The folder holds `temporal.db` (runs survive restarts), `server.log`, and `server.json` while the server is up.
+The folder holds `temporal.db` (runs survive restarts) unless another database is named, `server.log`, and
+`server.json` while the server is up.
 """
 
 from __future__ import annotations
@@ -88,12 +89,13 @@ class EmbeddedServer:
         self,
         state_dir: Path,
         *,
+        database: Path | None = None,
         port: int = PORT,
         ui_port: int = UI_PORT,
         search_attributes: Sequence[str] = SEARCH_ATTRIBUTES,
     ) -> None:
         self.state_dir = state_dir.absolute()
-        self.database = self.state_dir / "temporal.db"
+        self.database = (database or self.state_dir / "temporal.db").absolute()
         self.log = self.state_dir / "server.log"
         self.record: ServerRecord | None = None
         self._port = port
@@ -122,6 +124,7 @@ class EmbeddedServer:
         """
         program = find_temporal()
         self.state_dir.mkdir(parents=True, exist_ok=True)
+        self.database.parent.mkdir(parents=True, exist_ok=True)
         deadline = time.monotonic() + timeout_seconds
         with (self.state_dir / "server.lock").open("ab") as lock:
             # The server inherits the lock, so a second start can tell a server that is coming up from none at all.

@@ -85,11 +85,17 @@ class OpenAICompatible:
                 f"the endpoint of backend {self._name!r} is not a valid url: {error}", hint="it starts with https://"
             ) from None
         except (TimeoutError, httpx2.TimeoutException) as error:
-            message = f"{self._name} did not answer in time ({type(error).__name__})"
-            raise ProviderDownError(message, retryable=True, **where) from None
+            limit = f"{self._settings.request_timeout.total_seconds():g} s"
+            raise ProviderDownError(
+                f"{self._name} did not answer in {limit} ({type(error).__name__})",
+                retryable=True,
+                hint="raise request_timeout under [inference], or ask for a shorter answer",
+                **where,
+            ) from None
         except (httpx2.HTTPError, httpx2.StreamError) as error:
             message = f"the connection to {self._name} failed: {type(error).__name__} {error}".strip()
-            raise ProviderDownError(message, retryable=True, **where) from None
+            hint = "check the endpoint of this backend and that this machine can reach it; each attempt made failed"
+            raise ProviderDownError(message, retryable=True, hint=hint, **where) from None
 
     def _read(self, answer: Any, prompt: Prompt) -> Completion:
         where: dict[str, Any] = {"provider": self._name, "model": prompt.model.handle, "status": 200}
