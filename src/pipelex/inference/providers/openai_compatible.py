@@ -85,9 +85,9 @@ class OpenAICompatible:
                 f"the endpoint of backend {self._name!r} is not a valid url: {error}", hint="it starts with https://"
             ) from None
         except (TimeoutError, httpx2.TimeoutException) as error:
-            limit = f"{self._settings.request_timeout.total_seconds():g} s"
+            within = f"{self._settings.request_timeout.total_seconds():g} s"
             raise ProviderDownError(
-                f"{self._name} did not answer in {limit} ({type(error).__name__})",
+                f"{self._name} did not answer in {within} ({type(error).__name__})",
                 retryable=True,
                 hint="raise request_timeout under [inference], or ask for a shorter answer",
                 **where,
