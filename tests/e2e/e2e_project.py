@@ -82,12 +82,12 @@ class Command:
     async def ended(self) -> int:
         """Wait for the end; the exit code."""
         async with asyncio.timeout(PATIENCE):
-            await self._reading
+            await asyncio.shield(self._reading)
             return await self.process.wait()
 
 
 class Project:
-    """A folder with a configuration, a provider, and the commands started in it. Leaving it kills what still runs."""
+    """A folder with a configuration, a provider, and the commands started in it. Leaving it ends what still runs."""
 
     def __init__(self, folder: Path, stub: StubProvider | None = None, **environment: str) -> None:
         self.folder = folder / "work"
@@ -104,21 +104,25 @@ class Project:
         return self
 
     async def __aexit__(self, *details: object) -> None:
-        for command in self._started:
+        for command in reversed(self._started):
             if command.process.returncode is None:
-                command.process.kill()
+                command.signal(signal.SIGTERM)
+                try:
+                    await asyncio.wait_for(command.process.wait(), 10)
+                except TimeoutError:
+                    command.process.kill()
             await command.ended()
 
     def configure(self, text: str) -> None:
         (self.folder / ".pipelex" / "pipelex.toml").write_text(text)
 
-    def use(self, address: str, more: str = "") -> None:
-        """Use the server at that address, on a task queue of this project."""
+    def use(self, address: str, more: str = "", *, queue: str | None = None) -> None:
+        """Use the server at that address, on a task queue of this project or on another one."""
         self.configure(f"""
 [temporal.temporal_config.temporal_server_configs.local]
 target_host = "{address}"
 [temporal.worker_config]
-default_task_queue = "{self.folder.parent.name}"
+default_task_queue = "{queue or self.folder.parent.name}"
 {more}
 """)
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from pipelex import TextContent, WorkingMemory, pipe_func
+from pipelex import NumberContent, TextContent, WorkingMemory, pipe_func
 from pipelex.testing.provider_stub import StubAnswer, prompt_of
 
 HEAD = 'domain = "d"\nmain_pipe = "main"\n'
@@ -92,7 +92,17 @@ def fails(working_memory: WorkingMemory) -> TextContent:
     raise ValueError("the note is unreadable")
 
 
-FUNCTIONS = (shout, split, shapeless, fails)
+@pipe_func
+def half(working_memory: WorkingMemory) -> TextContent:
+    return TextContent(text="cut in a character \ud83d")
+
+
+@pipe_func
+def no_number(working_memory: WorkingMemory) -> NumberContent:
+    return NumberContent(number=float("nan"))
+
+
+FUNCTIONS = (shout, split, shapeless, fails, half, no_number)
 
 
 def answer(asked: dict[str, Any], before: int) -> StubAnswer | None:
@@ -110,6 +120,8 @@ FAULTS = {
     "DOWN": StubAnswer(status=503),
     "DROP": StubAnswer(drop=True),
     "CUT": StubAnswer(text="half a", finish_reason="length"),
+    "HALF A CARD": StubAnswer(text='{"title": "cut \\ud83d", "score": 1, "due": null}'),
+    "HALF": StubAnswer(text="cut \ud83d"),
     "NONSENSE": StubAnswer(text="{ not json"),
 }
 
@@ -134,6 +146,8 @@ TELL = ask("tell", NOTE, "Text", "Tell $note")
 WORKS: dict[str, Case] = {
     "llm text": Case(ask("main", NOTE, "Text", "Tell $note"), ONE, 1),
     "llm object": Case(CARD + ask("main", NOTE, "Card", "Make a card of $note"), ONE, 1),
+    "reply cut in a character": Case(ask("main", NOTE, "Text", "HALF $note"), ONE, 1),
+    "object cut in a character": Case(CARD + ask("main", NOTE, "Card", "HALF A CARD $note"), ONE, 1),
     "llm list": Case(CARD + ask("main", NOTE, "Card[]", "Make cards of $note"), ONE, 1),
     "llm counted list": Case(CARD + ask("main", NOTE, "Card[3]", "Make 3 cards of $note"), ONE, 1),
     "compose template": Case(template("main", NOTE, "Text", "Hello {{ note.text }}"), ONE),
@@ -308,6 +322,13 @@ FAILS: dict[str, Case] = {
         error="OutputError",
         path=("main", "card"),
     ),
+    "function gives half a character": Case(
+        call("main", "half", NOTE, "Text"), ONE, error="FunctionError", path=("main",)
+    ),
+    "function gives no number": Case(
+        call("main", "no_number", NOTE, "Number"), ONE, error="OutputError", path=("main",)
+    ),
+    "input with half a character": Case(TELL.replace("tell", "main"), {"note": "cut \ud83d"}, error="InputError"),
     "function raises": Case(
         each_of("main", NOTES, "Text[]", "call", "notes", "note") + call("call", "fails", NOTE, "Text"),
         SEVEN,

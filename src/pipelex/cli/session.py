@@ -56,7 +56,8 @@ def logs_on_stderr() -> None:
     for handler in logging.getLogger().handlers:
         handler.addFilter(shorten)
     # Each workflow and activity attempt is in the Web UI already.
-    logging.getLogger("temporalio").setLevel(logging.WARNING)
+    for name in ("temporalio", "httpx2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def function_sources(given: Sequence[str] | None, loaded: Loaded) -> list[str | Path]:

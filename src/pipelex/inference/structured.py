@@ -71,6 +71,15 @@ def complaint(problem: str) -> str:
     )
 
 
+def whole(text: str) -> str:
+    """The text with half characters replaced: a reply that is cut may end in one, and UTF-8 cannot hold it."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
+
+
 def _parse(text: str) -> Any:
     stripped = text.strip()
     candidates = [stripped]
@@ -83,7 +92,8 @@ def _parse(text: str) -> Any:
     problem = "it is empty"
     for candidate in candidates:
         try:
-            return json.loads(candidate, parse_constant=_refuse_constant)
+            data = json.loads(candidate, parse_constant=_refuse_constant)
+            return json.loads(whole(json.dumps(data, ensure_ascii=False))) if "\\ud" in candidate.lower() else data
         except (ValueError, RecursionError) as error:
             problem = str(error)
     raise Unfit(f"the reply is not JSON: {problem}")

@@ -11,7 +11,11 @@ from urllib.parse import quote
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeWorkflowExecutionRequest
+from temporalio.api.workflowservice.v1 import (
+    DescribeTaskQueueRequest,
+    DescribeWorkflowExecutionRequest,
+    DescribeWorkflowExecutionResponse,
+)
 from temporalio.client import (
     Client,
     WorkflowFailureError,
@@ -40,6 +44,8 @@ _PATIENCE_SECONDS = 120.0
 """How long `result` bears with a server that went away before it gives up."""
 _POLLER_SECONDS = 75.0
 """A poll lasts 60 s at most: a poller not seen for longer is gone."""
+_TASK_FAILURES = 3
+"""A workflow task at this attempt did not fail by chance."""
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 
 
@@ -119,9 +125,10 @@ class DurableRun:
         return f"{base.rstrip('/')}/namespaces/{namespace}/workflows/{quote(self.workflow_id, safe='')}"
 
     async def waiting_reason(self) -> str | None:
-        """A sentence when a queue that this run needs has no worker; None when all have."""
+        """A sentence when a queue that this run needs has no worker, or its worker cannot go on; None otherwise."""
         try:
-            queue = self._task_queue or await self._own_queue()
+            described = await self._described()
+            queue = self._task_queue or described.execution_config.task_queue.name
             if not await self._is_polled(queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW):
                 return f"no worker polls the task queue {queue!r}; start one with: pipelex worker"
             for name in _activity_queues(self._routes):
@@ -130,19 +137,19 @@ class DurableRun:
                         f"no worker polls the task queue {name!r}, where some calls of this run go;"
                         f" start one with: pipelex worker --task-queue {name}"
                     )
+            if described.pending_workflow_task.attempt >= _TASK_FAILURES:
+                return f"the worker of the task queue {queue!r} cannot go on with this run: its log says why"
         except RPCError as error:
             return _refused(error, self._client, self.run_id).message
         return None
 
-    async def _own_queue(self) -> str:
+    async def _described(self) -> DescribeWorkflowExecutionResponse:
         # The raw call: the SDK's describe() raises for a paused workflow.
-        described = await self._client.workflow_service.describe_workflow_execution(
+        return await self._client.workflow_service.describe_workflow_execution(
             DescribeWorkflowExecutionRequest(
                 namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=self.workflow_id)
             )
         )
-        self._task_queue = described.execution_config.task_queue.name
-        return self._task_queue
 
     async def _is_polled(self, queue: str, kind: TaskQueueType.ValueType) -> bool:
         described = await self._client.workflow_service.describe_task_queue(

@@ -60,7 +60,9 @@ def dehydrate(result: object) -> JsonValue:
     """
     if isinstance(result, Enum):
         return dehydrate(result.value)
-    if result is None or isinstance(result, bool | int | str):
+    if isinstance(result, str):
+        return _encodable(result)
+    if result is None or isinstance(result, bool | int):
         return result
     if isinstance(result, float):
         if not math.isfinite(result):
@@ -71,11 +73,18 @@ def dehydrate(result: object) -> JsonValue:
     if isinstance(result, ListContent | list | tuple):
         return [dehydrate(item) for item in result]
     if isinstance(result, BaseModel):
-        dumped: JsonValue = result.model_dump(mode="json", by_alias=True, serialize_as_any=True)
-        return dumped
+        return dehydrate(result.model_dump(mode="json", by_alias=True, serialize_as_any=True))
     if dataclasses.is_dataclass(result) and not isinstance(result, type):
         return {field.name: dehydrate(getattr(result, field.name)) for field in dataclasses.fields(result)}
     return _dehydrate_other(result)
+
+
+def _encodable(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise TypeError("a text holds half a character (a lone surrogate), which UTF-8 cannot") from None
+    return text
 
 
 def _dehydrate_other(result: object) -> JsonValue:

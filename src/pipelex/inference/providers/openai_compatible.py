@@ -18,6 +18,7 @@ from pipelex.inference.pricing import cost_usd
 from pipelex.inference.providers.provider import Completion, Part, Prompt
 from pipelex.inference.providers.refusals import refusal
 from pipelex.inference.settings import InferenceSettings
+from pipelex.inference.structured import whole
 from pipelex.pipes.requests import ModelSetting, Usage
 
 _LOG = logging.getLogger(__name__)
@@ -121,7 +122,7 @@ class OpenAICompatible:
                 hint="if it stays empty, raise max_tokens or use another model",
                 **where,
             )
-        return Completion(text, usage)
+        return Completion(whole(text), usage)
 
 
 def _check_finished(reason: object, refused: object, where: dict[str, Any]) -> None:
