@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from datetime import timedelta
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
-from temporalio.runtime import Runtime, TelemetryConfig
+from temporalio.runtime import LogForwardingConfig, LoggingConfig, Runtime, TelemetryConfig, TelemetryFilter
 from temporalio.service import RPCError, RPCStatusCode
 
 from pipelex.errors import ConfigError, CredentialError, UnreachableError
@@ -57,8 +58,15 @@ async def connect(
 
 @cache
 def sdk_runtime() -> Runtime:
-    """The SDK's threads, one set per process; workers tell the server every 10 s that they live."""
-    return Runtime(telemetry=TelemetryConfig(), worker_heartbeat_interval=timedelta(seconds=10))
+    """The SDK's threads, one set per process, which the SDK asks for; workers tell the server every 10 s that they live.
+
+    What the threads log goes through Python's logging: by themselves they write to stdout, where results go.
+    """
+    logs = LoggingConfig(
+        filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
+        forwarding=LogForwardingConfig(logging.getLogger("temporalio.core")),
+    )
+    return Runtime(telemetry=TelemetryConfig(logging=logs), worker_heartbeat_interval=timedelta(seconds=10))
 
 
 def _api_key(profile: ServerProfile, environment: Mapping[str, str]) -> str | None:
