@@ -58,7 +58,7 @@ async def connect(
 
 @cache
 def sdk_runtime() -> Runtime:
-    """The SDK's threads, one set per process, which the SDK asks for; workers tell the server every 10 s that they live.
+    """The SDK's threads, one set per process as the SDK asks; workers tell the server every 10 s that they live.
 
     What the threads log goes through Python's logging: by themselves they write to stdout, where results go.
     """
