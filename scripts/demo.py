@@ -20,8 +20,9 @@ def say(text: str) -> None:
 
 
 def environment() -> dict[str, str]:
-    """Search attributes are off by default; the demo shows them."""
-    return {**os.environ, "PIPELEX__TEMPORAL__SEARCH_ATTRIBUTES__ENABLED": "true"}
+    """Search attributes are off by default, and a simulated model answers at once; the demo wants to be watched."""
+    shown = {"PIPELEX__TEMPORAL__SEARCH_ATTRIBUTES__ENABLED": "true", "PIPELEX__INFERENCE__SIMULATED__LATENCY": "400ms"}
+    return {**os.environ, **shown}
 
 
 def run_method() -> int:
