@@ -5,6 +5,9 @@ from __future__ import annotations
 import pytest
 from language_marks import assert_only_problem, problems_of
 
+from pipelex.language.checks import check_bundle
+from pipelex.language.parse import parse_bundle
+
 HEAD = 'domain = "tea"\n'
 LLM = HEAD + '[pipe.p]\ntype = "PipeLLM"\ndescription = "d"\noutput = "Text"\n'
 COMPOSE = HEAD + '[pipe.p]\ntype = "PipeCompose"\ndescription = "d"\n'
@@ -149,3 +152,19 @@ def test_close_names_are_suggested() -> None:
     hints = {item.code: item.hint for item in problems_of(LLM + 'inputs = { letter = "Text" }\nprompt = "$leter"')}
     assert list(hints) == ["extraneous_input_variable", "missing_input_variable"]
     assert hints["missing_input_variable"] == "did you mean 'letter'?"
+
+
+def test_a_template_read_from_its_file_is_judged_where_the_file_is_named() -> None:
+    head = HEAD + '[pipe.p]\ntype = "PipeDocGen"\ndescription = "d"\noutput = "Document"\n'
+    bundle = parse_bundle(head + 'format = "pdf"\ntemplate_file = "a.html"\n', "tea.mthds")
+    assert check_bundle(bundle) == []
+    pipe = bundle.pipes["p"].model_copy(update={"template": "<b>x</b>\n$name"})
+    (found,) = check_bundle(bundle.model_copy(update={"pipes": {"p": pipe}}))
+    assert (found.code, found.line, found.column) == ("missing_input_variable", 7, 1)
+    assert found.message.endswith("(line 2 of a.html)")
+
+
+def test_strict_makes_errors_of_what_is_only_dated() -> None:
+    bundle = parse_bundle(COMPOSE + 'inputs = { a = "Text" }\noutput = "Text"\ntemplate = "x"', "tea.mthds")
+    assert [item.is_warning for item in check_bundle(bundle)] == [True]
+    assert [item.is_warning for item in check_bundle(bundle, strict=True)] == [False]

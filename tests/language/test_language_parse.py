@@ -11,8 +11,10 @@ from language_marks import assert_only_problem, problems_of
 from pipelex.errors import LanguageError, from_report
 from pipelex.language.parse import parse_bundle
 from pipelex.language.pipes import (
+    Binding,
     FromPath,
     FromTemplate,
+    Level,
     Literally,
     Nested,
     PipeBatch,
@@ -22,6 +24,8 @@ from pipelex.language.pipes import (
     PipeLLM,
     PipeParallel,
     PipeSequence,
+    PipeSignature,
+    Question,
     Step,
     TemplatingStyle,
 )
@@ -38,6 +42,11 @@ SEQUENCE = HEAD + '[pipe.p]\ntype = "PipeSequence"\ndescription = "d"\noutput = 
 PARALLEL = HEAD + '[pipe.p]\ntype = "PipeParallel"\ndescription = "d"\n'
 CONDITION = HEAD + '[pipe.p]\ntype = "PipeCondition"\ndescription = "d"\noutput = "Text"\nexpression = "\'a\'"\n'
 BATCH = HEAD + '[pipe.p]\ntype = "PipeBatch"\ndescription = "d"\ninputs = { xs = "Text[]" }\n'
+IMAGE = HEAD + '[pipe.p]\ntype = "PipeImgGen"\ndescription = "d"\noutput = "Image"\nprompt = "x"\n'
+SEARCH = HEAD + '[pipe.p]\ntype = "PipeSearch"\ndescription = "d"\noutput = "SearchResult"\nprompt = "x"\n'
+JUDGES = HEAD + '[pipe.p]\ntype = "PipeJudge"\ndescription = "d"\noutput = "YesNo"\nprompt = "x"\n'
+JUDGE = JUDGES + 'question = "x"\n'
+DOCUMENT = HEAD + '[pipe.p]\ntype = "PipeDocGen"\ndescription = "d"\noutput = "Document"\n'
 FUNC = HEAD + '[pipe.p]\ntype = "PipeFunc"\ndescription = "d"\noutput = "Text"\n'
 
 
@@ -61,7 +70,7 @@ FUNC = HEAD + '[pipe.p]\ntype = "PipeFunc"\ndescription = "d"\noutput = "Text"\n
         ("native_concept_redeclaration", HEAD + '[concept]\n«Rating = "d"'),
         ("concept_structure_validation", HEAD + "[concept]\n«Note = 3"),
         ("concept_structure_validation", HEAD + '[«concept.Note]\nrefines = "Text"'.replace("«concept.", "concept.«")),
-        ("unknown_key", HEAD + '[concept.Note]\ndescription = "d"\n«refine = "Text"'),
+        ("concept_structure_validation", HEAD + '[concept.Note]\ndescription = "d"\n«refine = "Text"'),
         ("concept_structure_validation", HEAD + '[concept.Note]\ndescription = "d"\n«refines = "text"'),
         (
             "concept_structure_validation",
@@ -75,7 +84,7 @@ FUNC = HEAD + '[pipe.p]\ntype = "PipeFunc"\ndescription = "d"\noutput = "Text"\n
         ("concept_structure_validation", NOTE + '«a = { type = "text" }'),
         ("concept_structure_validation", NOTE + '«a = { description = "d" }'),
         ("concept_structure_validation", NOTE + 'a = { description = "d", «type = "string" }'),
-        ("unknown_key", NOTE + 'a = { description = "d", type = "text", «requird = true }'),
+        ("concept_structure_validation", NOTE + 'a = { description = "d", type = "text", «requird = true }'),
         ("concept_structure_validation", NOTE + 'a = { description = "d", type = "text", «required = "yes" }'),
         ("concept_structure_validation", NOTE + 'a = { description = "d", «choices = [] }'),
         ("concept_structure_validation", NOTE + 'a = { description = "d", choices = ["x", «"x"] }'),
@@ -97,7 +106,7 @@ FUNC = HEAD + '[pipe.p]\ntype = "PipeFunc"\ndescription = "d"\noutput = "Text"\n
         ("concept_structure_validation", NOTE + 'a = { description = "d", type = "text", «concept_ref = "X" }'),
         ("concept_structure_validation", NOTE + 'a = { description = "d", type = "number", «default_value = nan }'),
         ("concept_structure_validation", NOTE + 'a = { description = "d", type = "text", «hints = { intent = 3 } }'),
-        ("not_supported_yet", HEAD + '[concept.Note]\ndescription = "d"\n«structure = "NoteContent"'),
+        ("concept_structure_validation", HEAD + '[concept.Note]\ndescription = "d"\n«structure = ""'),
         # Pipes: rules 27 to 29, and 33 to 38.
         ("invalid_pipe_code_syntax", LLM.replace("pipe.p]", "pipe.«RateCup]")),
         ("unknown_pipe_type", LLM.replace('type = "PipeLLM"', '«type = "PipeLlm"')),
@@ -131,6 +140,9 @@ FUNC = HEAD + '[pipe.p]\ntype = "PipeFunc"\ndescription = "d"\noutput = "Text"\n
         ("blueprint_validation", LLM + '«templating_style = "xlm"'),
         ("missing_key", LLM + '«templating_style = { text_format = "json" }'),
         ("blueprint_validation", LLM + '«structuring_method = "indirect"'),
+        ("blueprint_validation", LLM + 'model = { «model = "@" }'),
+        ("blueprint_validation", LLM + 'model = { model = "m", «description = 3 }'),
+        ("missing_key", LLM + "«model_to_structure = {}"),
         # Shapes of each kind.
         ("missing_key", FUNC.replace("pipe.p]", "pipe.«p]")),
         ("pipe_factory", FUNC + '«function_name = ""'),
@@ -152,6 +164,34 @@ FUNC = HEAD + '[pipe.p]\ntype = "PipeFunc"\ndescription = "d"\noutput = "Text"\n
         ("invalid_input_name", SEQUENCE + 'steps = [{ pipe = "a", «result = "_bound_x" }]'),
         ("invalid_pipe_code_syntax", SEQUENCE + 'steps = [{ «pipe = "A" }]'),
         ("binding_step_invalid", PARALLEL + 'output = "Composite"\nbranches = [{ «from = "a.b", result = "c" }]'),
+        ("binding_step_invalid", SEQUENCE + 'steps = [{ «from = "a[0]", result = "c" }]'),
+        ("binding_step_invalid", SEQUENCE + 'steps = [{ from = "a", «result = "c.d" }]'),
+        ("binding_step_invalid", SEQUENCE + 'steps = [{ from = "a", result = "c", «pipe = "b" }]'),
+        ("binding_step_invalid", SEQUENCE + 'steps = [{ pipe = "b" }, «{ from = "a" }]'),
+        ("binding_step_invalid", SEQUENCE + 'steps = [{ pipe = "a", «batch_over = "b._c", batch_as = "d" }]'),
+        # The other kinds.
+        ("unknown_pipe_type", HEAD + '[pipe.p]\ndescription = "d"\noutput = "Text"\n«signature_for = "PipeSignature"'),
+        ("unknown_pipe_type", HEAD + '[pipe.p]\ndescription = "d"\noutput = "Text"\n«signature_for = 3'),
+        ("blueprint_validation", IMAGE + '«size = "0.5k"'),
+        ("blueprint_validation", IMAGE + "size = { width = 3, height = 4, «depth = 5 }"),
+        ("blueprint_validation", IMAGE + 'size = "3x4"\n«aspect_ratio = "square"'),
+        ("blueprint_validation", IMAGE + "«seed = true"),
+        ("blueprint_validation", SEARCH + 'from_date = "2030-01-02"\n«to_date = "2030-01-01"'),
+        ("blueprint_validation", SEARCH + 'include_domains = ["tea.org", «"http://x.org"]'),
+        ("pipe_validation", JUDGE + 'options = { a = "" }\n'.replace("options", "«options")),
+        ("pipe_validation", JUDGE + 'levels = ["a", «"a"]'),
+        ("pipe_validation", JUDGE + 'criteria = { yes = "x", no = "y", «maybe = "z" }'),
+        ("pipe_validation", JUDGE + 'options = { a = "", b = "" }\n«threshold = 0.4'),
+        ("unknown_key", JUDGE + '«question_kind = "x"'),
+        ("unknown_key", JUDGES + '[pipe.p.questions.fresh]\nquestion = "x"\n«option = { a = "" }'),
+        ("missing_key", JUDGES + "[pipe.p.questions.«fresh]\nthreshold = 0.4"),
+        (
+            "missing_key",
+            JUDGES.replace("pipe.p]", "pipe.«p]").replace('prompt = "x"\n', "") + 'questions.a.question = "x"',
+        ),
+        ("pipe_factory", DOCUMENT + '«format = "html"'),
+        ("pipe_factory", DOCUMENT + 'format = "xlsx"\n«template = "x"'),
+        ("pipe_factory", DOCUMENT + 'format = "pdf"\n«template_file = "C:/x.html"'),
         ("missing_key", CONDITION.replace("pipe.p]", "pipe.«p]") + 'outcomes = { a = "x" }'),
         ("invalid_pipe_code_syntax", CONDITION + 'outcomes = { «a = "X" }\ndefault_outcome = "fail"'),
         ("blueprint_validation", CONDITION + 'outcomes = { «a = 3 }\ndefault_outcome = "fail"'),
@@ -159,44 +199,6 @@ FUNC = HEAD + '[pipe.p]\ntype = "PipeFunc"\ndescription = "d"\noutput = "Text"\n
 )
 def test_a_mistake_has_its_code_and_its_place(code: str, marked: str) -> None:
     assert_only_problem(marked, code)
-
-
-@pytest.mark.parametrize(
-    ("feature", "marked"),
-    [
-        ("PipeSearch", HEAD + '[pipe.p]\n«type = "PipeSearch"\nprompt = "x"'),
-        ("PipeImgGen", HEAD + '[pipe.p]\n«type = "PipeImgGen"'),
-        ("PipeStructure", HEAD + '[pipe.p]\n«type = "PipeStructure"'),
-        ("PipeJudge", HEAD + '[pipe.p]\n«type = "PipeJudge"'),
-        ("PipeDocGen", HEAD + '[pipe.p]\n«type = "PipeDocGen"'),
-        ("PipeSignature", HEAD + '[pipe.p]\n«type = "PipeSignature"'),
-        ("signature", HEAD + '[pipe.«p]\ndescription = "d"\noutput = "Text"'),
-        ("preliminary_text", LLM + '«structuring_method = "preliminary_text"'),
-        ("model_to_structure", LLM + '«model_to_structure = "m"'),
-        ("another package", LLM + 'inputs = { «cup = "kit->tea.Cup" }'),
-        ("another package", SEQUENCE + 'steps = [{ «pipe = "kit->tea.rate" }]'),
-        ("SearchResult", LLM.replace('output = "Text"', '«output = "SearchResult"')),
-        ("page_image_captions", EXTRACT + 'output = "Page[]"\n«page_image_captions = true'),
-        ("render_js", EXTRACT + 'output = "Page[]"\n«render_js = true'),
-        ("include_raw_html", EXTRACT + 'output = "Page[]"\n«include_raw_html = true'),
-        ("max_nb_images", EXTRACT + 'output = "Page[]"\nmodel = { model = "m", «max_nb_images = 3 }'),
-        ("binding step", SEQUENCE + 'steps = [{ «from = "a.b", result = "c" }]'),
-        ("batch_over", SEQUENCE + 'steps = [{ pipe = "a", «batch_over = "b.c", batch_as = "d" }]'),
-        (
-            "add_alias_from_expression_to",
-            CONDITION + 'outcomes = { a = "x" }\ndefault_outcome = "fail"\n«add_alias_from_expression_to = "z"',
-        ),
-        (
-            "max_concurrency",
-            BATCH + 'output = "Text[]"\nbranch_pipe_code = "b"\ninput_list_name = "xs"\n'
-            'input_item_name = "x"\n«max_concurrency = 3',
-        ),
-    ],
-)
-def test_what_this_version_lacks_is_refused_by_name(feature: str, marked: str) -> None:
-    problem = assert_only_problem(marked, "not_supported_yet")
-    assert feature in problem.message
-    assert "not supported by this version" in problem.message
 
 
 @pytest.mark.parametrize(
@@ -218,12 +220,24 @@ def test_what_this_version_lacks_is_refused_by_name(feature: str, marked: str) -
         ("inadequate_output_multiplicity", EXTRACT + '«output = "Page"'),
         ("hint_unknown_intent", LLM + 'prompt = "$a"\ninputs.a = { concept = "Text", hints = { «intent = "proze" } }'),
         ("hint_unknown_key", NOTE + 'a = { description = "d", type = "text", hints = { «colour = "red" } }'),
+        ("hint_inapplicable_intent", NOTE + 'a = { description = "d", type = "date", hints = { «intent = "label" } }'),
         ("concept_structure_validation", NOTE + '«a = { description = "d", type = "list" }'),
         ("concept_structure_validation", NOTE + 'a = { description = "d", type = "list", «item_type = "Leaf" }'),
+        ("legacy_signature_type", HEAD + '[pipe.p]\n«type = "PipeSignature"\ndescription = "d"\noutput = "Text"'),
+        ("legacy_spelling", JUDGES.replace('prompt = "x"\n', "") + '«question = "x"'),
+        ("extraneous_input_variable", DOCUMENT + 'inputs = { «a = "Text" }\nformat = "pdf"\ntemplate = "x"'),
     ],
 )
 def test_old_spellings_are_accepted_with_a_warning(code: str, marked: str) -> None:
     assert_only_problem(marked, code, is_warning=True)
+
+
+def test_the_strict_profile_refuses_old_spellings() -> None:
+    text = LLM + 'prompt_template = "$a"\ninputs = { a = "Text" }'
+    assert [item.is_warning for item in parse_bundle(text, "x").warnings] == [True]
+    with pytest.raises(LanguageError) as caught:
+        parse_bundle(text, "x", strict=True)
+    assert [(item.code, item.is_warning) for item in caught.value.found] == [("legacy_spelling", False)]
 
 
 def test_old_spellings_mean_what_the_new_ones_mean() -> None:
@@ -261,7 +275,6 @@ Tin = { description = "A tin", refines = "Text" }
 
 [concept.Note]
 description = "A tasting note"
-hints = { intent = "prose" }
 [concept.Note.structure]
 aroma = "What it smells of"
 score = { type = "integer", description = "0 to 20", required = true }
@@ -382,8 +395,161 @@ def test_the_pipes_of_a_full_file() -> None:
     )
 
 
-def test_a_bundle_survives_its_wire_form() -> None:
-    bundle = parse_bundle(FULL, "tea.mthds")
+EVERY = """
+domain = "tea"
+[concept.Tin]
+description = "A tin"
+structure = "TinContent"
+
+[pipe.promise]
+description = "A contract"
+inputs = { tin = "kit->tea.Tin", cup = "tea.org/Some/kit->tea.tasting.Cup[]" }
+output = "SearchResult?"
+signature_for = "PipeSearch"
+
+[pipe.draft]
+type = "PipeLLM"
+description = "d"
+output = "Tin"
+structuring_method = "preliminary_text"
+model_to_structure = { model = "@x", temperature = 0.5 }
+
+[pipe.fill]
+type = "PipeStructure"
+description = "d"
+inputs = { draft_text = "Text" }
+output = "Tin"
+model = "$x"
+
+[pipe.paint]
+type = "PipeImgGen"
+description = "d"
+output = "Image"
+prompt = "a cup"
+size = { width = 640, height = 480 }
+seed = "auto"
+model = { model = "m", quality = "high", description = "why" }
+
+[pipe.find]
+type = "PipeSearch"
+description = "d"
+output = "SearchResult"
+prompt = "tea"
+from_date = 2030-01-31
+to_date = "2030-02-01"
+include_domains = ["tea.org"]
+
+[pipe.judge]
+type = "PipeJudge"
+description = "d"
+output = "Rating"
+prompt = "a cup"
+question = "How good?"
+levels = [{ label = "bad", description = "b" }, { label = "good", description = "g" }]
+
+[pipe.judge_all]
+type = "PipeJudge"
+description = "d"
+output = "Tin"
+prompt = "a cup"
+questions.fresh = { question = "Fresh?", threshold = 0.7, criteria = { yes = "y", no = "n" } }
+questions.kind = { question = "Which?", options = { green = "", black = "b" } }
+
+[pipe.print]
+type = "PipeDocGen"
+description = "d"
+output = "Document"
+format = "pptx"
+template_file = "slides/tea.pptx"
+
+[pipe.read]
+type = "PipeExtract"
+description = "d"
+inputs = { doc = "Document" }
+output = "Page[]"
+page_image_captions = true
+render_js = false
+include_raw_html = true
+model = { model = "m", max_nb_images = 3, image_min_size = 50 }
+
+[pipe.all]
+type = "PipeSequence"
+description = "d"
+output = "Text"
+steps = [
+  { from = "page.text_and_images", result = "body" },
+  { pipe = "kit->tea.rate", batch_over = "body.images", batch_as = "image" },
+]
+
+[pipe.choose]
+type = "PipeCondition"
+description = "d"
+output = "Text"
+expression = "1"
+outcomes = { 1 = "tea.org/kit->tea.rate" }
+default_outcome = "fail"
+add_alias_from_expression_to = "chosen"
+
+[pipe.each]
+type = "PipeBatch"
+description = "d"
+inputs = { cups = "Text[]" }
+output = "Text[]"
+branch_pipe_code = "kit->rate"
+input_list_name = "cups"
+input_item_name = "cup"
+max_concurrency = 3
+"""
+
+
+def test_every_kind_of_pipe_is_read() -> None:
+    bundle = parse_bundle(EVERY, "tea.mthds", strict=True)
+    assert bundle.warnings == ()
+    assert bundle.concepts["Tin"].structure_class == "TinContent"
+    pipes = bundle.pipes
+    assert pipes["promise"] == PipeSignature(
+        type="PipeSignature",
+        description="A contract",
+        inputs={"tin": Slot("kit->tea.Tin"), "cup": Slot("tea.org/Some/kit->tea.tasting.Cup", is_list=True)},
+        output=Slot("SearchResult", presence="optional"),
+        signature_for="PipeSearch",
+    )
+    expected: dict[str, dict[str, object]] = {
+        "draft": {"structuring_method": "preliminary_text", "model_to_structure": {"model": "@x", "temperature": 0.5}},
+        "fill": {"model": "$x"},
+        "paint": {"size": "640x480", "seed": "auto", "model": {"model": "m", "quality": "high"}},
+        "find": {"from_date": "2030-01-31", "to_date": "2030-02-01", "include_domains": ("tea.org",)},
+        "judge": {
+            "question": Question(
+                question="How good?",
+                levels=(Level(label="bad", description="b"), Level(label="good", description="g")),
+            )
+        },
+        "judge_all": {
+            "question": None,
+            "questions": {
+                "fresh": Question(question="Fresh?", threshold=0.7, criteria={"yes": "y", "no": "n"}),
+                "kind": Question(question="Which?", options={"green": "", "black": "b"}),
+            },
+        },
+        "print": {"format": "pptx", "template": None, "template_file": "slides/tea.pptx"},
+        "read": {"page_image_captions": True, "render_js": False, "include_raw_html": True},
+        "all": {
+            "steps": (
+                Binding.model_validate({"from": "page.text_and_images", "result": "body"}),
+                Step(pipe="kit->tea.rate", batch_over="body.images", batch_as="image"),
+            )
+        },
+        "choose": {"outcomes": {"1": "tea.org/kit->tea.rate"}, "add_alias_from_expression_to": "chosen"},
+        "each": {"branch_pipe_code": "kit->rate", "max_concurrency": 3},
+    }
+    for code, fields in expected.items():
+        assert {name: getattr(pipes[code], name) for name in fields} == fields
+
+
+@pytest.mark.parametrize("text", [FULL, EVERY], ids=["full", "every kind"])
+def test_a_bundle_survives_its_wire_form(text: str) -> None:
+    bundle = parse_bundle(text, "tea.mthds")
     wire = bundle.model_dump_json(exclude_defaults=True)
     assert type(bundle).model_validate_json(wire) == bundle
 
@@ -408,6 +574,8 @@ Hello @cup
 
 [pipe.find]
 type = "PipeSearch"
+description = "Find"
+output = "SearchResult"
 
 [pipe.all]
 type = "PipeSequnce"
@@ -430,11 +598,12 @@ tea.mthds:14:1: error: a PipeLLM has no key 'promt' [unknown_key]
   14 | promt = """
        ^
   hint: did you mean 'prompt'?
-tea.mthds:19:1: error: PipeSearch is not supported by this version [not_supported_yet]
-  19 | type = "PipeSearch"
-       ^
-tea.mthds:22:1: error: 'PipeSequnce' is not a type of pipe [unknown_pipe_type]
-  22 | type = "PipeSequnce"
+tea.mthds:18:7: error: pipe 'find' has no 'prompt' [missing_key]
+  18 | [pipe.find]
+             ^
+  hint: add `prompt = …`
+tea.mthds:24:1: error: 'PipeSequnce' is not a type of pipe [unknown_pipe_type]
+  24 | type = "PipeSequnce"
        ^
   hint: did you mean 'PipeSequence'?
 error: tea.mthds has 6 problems [language-error]\
@@ -445,7 +614,8 @@ error: tea.mthds has 6 problems [language-error]\
 WORDS = [
     *("type", "description", "inputs", "output", "prompt", "model", "steps", "branches", "outcomes", "template"),
     *("construct", "templating_style", "pipe", "result", "batch_over", "from", "concept", "hints", "structure"),
-    *("choices", "item_type", "batch_params", "structuring_method", "pipe_map", "x"),
+    *("choices", "item_type", "batch_params", "structuring_method", "pipe_map", "question", "questions", "levels"),
+    *("options", "criteria", "size", "seed", "format", "template_file", "from_date", "include_domains", "x"),
 ]
 VALUES = st.recursive(
     st.one_of(st.sampled_from([*KINDS, *WORDS, "Text[]", "a.b", "{{ a"]), st.integers(), st.booleans(), st.just([])),

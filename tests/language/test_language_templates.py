@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -41,6 +43,7 @@ from pipelex.language.templates import (
         ("{% raw %}$x{% endraw %}$y", "{% raw %}$x{% endraw %}{{ y | format() }}"),
         ("{% for n in ns %}$n.a{% endfor %}", "{% for n in ns %}{{ n.a | format() }}{% endfor %}"),
         ("{{ open $x", "{{ open $x"),
+        ("{$x} {@?y}", "{{ '{' }}{{ x | format() }}} {{ '{' }}{% if y %}{{ y | tag(\"y\") }}{% endif %}}"),
     ],
 )
 def test_sigils(written: str, expanded: str) -> None:
@@ -50,6 +53,28 @@ def test_sigils(written: str, expanded: str) -> None:
 @given(st.text(alphabet=st.sampled_from("ab_.$@?{}%# \n\"'5é")))
 def test_expanding_never_raises_and_adds_no_line(text: str) -> None:
     assert expand_sigils(text).count("\n") == text.count("\n")
+
+
+@given(st.text(alphabet=st.sampled_from("ab_.$@?{ \n5éi"), max_size=30), st.sampled_from(["llm_prompt", "mermaid"]))
+def test_sigils_alone_are_read_as_jinja_reads_them(text: str, category: str) -> None:
+    # A comment makes Jinja read the template; without one, the sigils tell everything.
+    text = re.sub(r"\{+", "{", text)
+    slow = text + " {##}"
+    assert check_template(text, category) == check_template(slow, category)
+    if check_template(text, category) is None:
+        assert analyse(text, category) == analyse(slow, category)
+        names = analyse(text, category).roots
+        assert guards_missing(text, category, names) == guards_missing(slow, category, names)
+
+
+@pytest.mark.parametrize(
+    "text", ["$if", "$a.if", "@a._b", "$loop", "@?dict", "$é", "$a²", "$a\r\n$b", "@?a $a", "$true"]
+)
+def test_names_that_jinja_knows_are_left_to_it(text: str) -> None:
+    slow = text + " {##}"
+    assert check_template(text, "basic") == check_template(slow, "basic")
+    if check_template(text, "basic") is None:
+        assert analyse(text, "basic") == analyse(slow, "basic")
 
 
 @given(st.text())

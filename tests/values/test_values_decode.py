@@ -36,6 +36,8 @@ FULL_NOTE = {"aroma": "hay", "score": None, "grade": None}
         ("tea.Verdict", {"aroma": "hay"}, FULL_NOTE),
         ("tea.Steep", {"minutes": 3}, {"minutes": 3, "again": False}),
         ("tea.Steep", {"minutes": 3, "again": None}, {"minutes": 3, "again": False}),
+        ("tea.Steep", {"minutes": 3, "again": {"yes_no": True, "probability": 0.7}}, {"minutes": 3, "again": True}),
+        ("tea.Steep", {"minutes": {"level": 2, "label": "low"}}, {"minutes": 2, "again": False}),
         ("tea.Note[]", {"items": [{"aroma": "hay"}]}, [FULL_NOTE]),
         ("tea.Cup[]", [["a", "b"], ["c"]], [[{"text": "a"}, {"text": "b"}], [{"text": "c"}]]),
         ("tea.Cup[2]", [["a"], ["b", "c", "d"]], [[{"text": "a"}], [{"text": "b"}, {"text": "c"}, {"text": "d"}]]),
@@ -67,6 +69,8 @@ def test_fields_come_in_order_of_declaration(concepts: Concepts) -> None:
         ("loose", [1, "x", {"y": None}], [1, "x", {"y": None}]),
         ("tags", {"items": ["a"]}, ["a"]),
         ("tags", [{"text": "a"}], ["a"]),
+        ("title", {"choice": "a", "confidence": 0.5, "probabilities": None}, "a"),
+        ("day", {"date": "2031-02-03", "time": "10:00:00"}, "2031-02-03"),
         ("cup", "oolong", {"text": "oolong"}),
         ("weights", {"x": 1.5}, {"x": 1.5}),
     ],
@@ -166,6 +170,7 @@ def test_data_given_is_left_alone(concepts: Concepts) -> None:
         ("number", "12.50", 12.5),
         ("number", "a dozen", "a dozen"),
         ("number", "nan", "nan"),
+        ("integer", "1_000", "1_000"),
         ("number", "", None),
         ("boolean", "True", True),
         ("boolean", "maybe", "maybe"),
@@ -180,3 +185,15 @@ def test_long_data_is_described_in_short() -> None:
     assert describe("x" * 100) == f'the text "{"x" * 37}..."'
     assert describe({str(n): n for n in range(10)}) == "an object with the keys 0, 1, 2, 3, 4, 5, 6, 7, ..."
     assert [describe([]), describe({}), describe([1, 2])] == ["an empty list", "an empty object", "a list of 2 items"]
+
+
+@pytest.mark.parametrize("data", [{"a": [float("inf")]}, {"a": {"b": float("nan")}}, {"a": "\ud83d"}, {"\ud83d": 1}])
+@pytest.mark.parametrize("concept", ["native.JSON", "native.Composite", "native.Anything"])
+def test_what_no_file_can_hold_is_refused_where_nothing_describes_it(data: Any, concept: str) -> None:
+    with pytest.raises(Mismatch):
+        decode(data, Slot(concept), Concepts({}))
+
+
+def test_half_a_character_is_no_text() -> None:
+    with pytest.raises(Mismatch, match="half a character"):
+        decode("\ud83d", Slot("native.Text"), Concepts({}))

@@ -13,11 +13,15 @@ from pydantic import BaseModel, ValidationError
 
 from pipelex.values.concepts import Concept, Concepts, Field, FieldType
 from pipelex.values.contents import (
+    ChoiceContent,
+    DocumentContent,
     DynamicContent,
     ImageContent,
     ListContent,
     NumberContent,
     PageContent,
+    RatingContent,
+    SearchResultContent,
     StructuredContent,
     TextAndImagesContent,
     TextContent,
@@ -178,3 +182,31 @@ def test_every_native_field_is_in_its_class() -> None:
         if not concepts.is_open(ref):
             assert list(content_class(ref, concepts).model_fields) == list(concepts.structure(ref))
     assert concepts.structure("native.Image")["width"].type is FieldType.INTEGER
+
+
+def test_verdicts_and_answers_are_contents_of_their_own(concepts: Concepts) -> None:
+    choice = made("native.Choice", {"choice": "red", "probabilities": {"red": 0.75}}, concepts)
+    rating = made("native.Rating", {"level": 2, "label": "good", "probabilities": {"2": 1}}, concepts)
+    found = made("native.SearchResult", {"answer": "yes", "sources": [{"url": "u"}]}, concepts)
+    assert isinstance(choice, ChoiceContent)
+    assert choice.probabilities == {"red": 0.75}
+    assert isinstance(rating, RatingContent)
+    assert isinstance(found, SearchResultContent)
+    assert found.sources == [DocumentContent(url="u")]
+    assert [str(choice), str(rating), str(found), str(RatingContent(level=0))] == ["red", "good", "yes", "0"]
+
+
+@pytest.mark.parametrize(
+    ("cls", "given"),
+    [
+        (YesNoContent, {"yes_no": True, "probability": 1.1}),
+        (ChoiceContent, {"choice": "a", "confidence": -0.1}),
+        (ChoiceContent, {"choice": "a", "probabilities": {"a": 2}}),
+        (RatingContent, {"level": -1}),
+        (RatingContent, {"level": True}),
+        (RatingContent, {"level": 1, "probabilities": {"good": 0.5}}),
+    ],
+)
+def test_content_classes_keep_to_the_limits_of_natives(cls: type[BaseModel], given: Any) -> None:
+    with pytest.raises(ValidationError):
+        cls.model_validate(given)

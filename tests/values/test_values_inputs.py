@@ -10,11 +10,12 @@ from pipelex.errors import InputError
 from pipelex.values.concepts import Concepts
 from pipelex.values.contents import ImageContent, ListContent, TextContent
 from pipelex.values.hydrate import content_class
-from pipelex.values.inputs import map_files, shape_inputs
+from pipelex.values.inputs import map_files, shape_inputs, with_csv_rows
 from pipelex.values.slots import Slot
 from pipelex.values.value import Absence, Memory, Value
 from pipelex.values.working_memory import WorkingMemory
 
+RATING = {"level": 0, "label": None, "confidence": None, "probabilities": None, "position": None}
 NOTE = {"aroma": "hay", "score": None, "grade": None}
 
 
@@ -47,6 +48,15 @@ def envelope(concept: Any, content: Any) -> dict[str, Any]:
         ("tea.Note[]", [], "tea.Note", []),
         ("tea.Note[2]", [{"aroma": "hay"}] * 2, "tea.Note", [NOTE] * 2),
         ("tea.Note[]", {"items": [{"aroma": "hay"}]}, "tea.Note", [NOTE]),
+        ("native.Choice", "red", "native.Choice", {"choice": "red", "confidence": None, "probabilities": None}),
+        ("native.Rating", 0, "native.Rating", {**RATING, "level": 0}),
+        ("native.Rating", {"level": 2, "label": "good"}, "native.Rating", {**RATING, "level": 2, "label": "good"}),
+        ("native.SearchResult", {"answer": "a", "sources": []}, "native.SearchResult", {"answer": "a", "sources": []}),
+        ("native.Anything", dt.date(2031, 2, 3), "native.Date", {"date": "2031-02-03", "time": None}),
+        ("native.Anything", dt.time(9), "native.Time", {"time": "09:00:00"}),
+        ("native.Anything[]", {"items": ["a"]}, "native.Text", [{"text": "a"}]),
+        ("native.Anything", [TextContent(text="x")], "native.Text", [{"text": "x"}]),
+        ("native.Date", dt.datetime(2031, 2, 3, 9), "native.Date", {"date": "2031-02-03", "time": "09:00:00"}),
         ("native.Anything", "x", "native.Text", {"text": "x"}),
         ("native.Anything", 3, "native.Number", {"number": 3}),
         ("native.Anything", True, "native.YesNo", {"yes_no": True, "probability": None}),
@@ -101,7 +111,8 @@ def test_python_objects_keep_their_concept(concepts: Concepts) -> None:
     note = content_class("tea.Note", concepts).model_validate({"aroma": "hay"})
     assert shape({"it": note}, concepts, it="tea.Note")[0].root["it"].data == NOTE
     leaf, _ = shape({"it": PurePosixPath("a/leaf.png")}, concepts, it="tea.Leaf")
-    assert leaf.root["it"].data == {**ImageContent(url="a/leaf.png").model_dump()}
+    described = ImageContent(url="a/leaf.png", mime_type="image/png", filename="leaf.png")
+    assert leaf.root["it"].data == described.model_dump()
 
 
 def test_an_optional_input_left_out_is_recorded(concepts: Concepts) -> None:
@@ -152,10 +163,10 @@ def test_a_list_for_one_passes_with_a_warning_when_its_concept_is_said(concepts:
             'an input that fits: {"it": [{"aroma": ...}, ...]}',
         ),
         (
-            "tea.Note[]",
-            [{"aroma": "x", "scor": 3}],
-            "it[0].scor: is not a field of Note; did you mean score?",
-            'an input that fits: {"it": [{"aroma": ...}, ...]}',
+            "tea.Leaf",
+            {"url": "x", "capton": "y"},
+            "it.capton: is not a field of Leaf; did you mean caption?",
+            'an input that fits: {"it": "photo.png"}',
         ),
         ("tea.Note[3]", [NOTE], "expected exactly 3 items, found 1", "give an array of 3"),
         ("tea.Note[3]", NOTE, "expected exactly 3 items, found 1", "give an array of 3"),
@@ -186,8 +197,8 @@ def test_a_list_for_one_passes_with_a_warning_when_its_concept_is_said(concepts:
         (
             "tea.Note",
             envelope("x::tea.Note", NOTE),
-            "concept 'x::tea.Note': packages are not supported by this version",
-            "use a concept of this library",
+            "there is no concept 'x::tea.Note'",
+            "did you mean 'tea.Note'?",
         ),
         ("tea.Note", envelope("Note", None), "its content is null", "leave the input out, or give a content"),
         (
@@ -199,13 +210,13 @@ def test_a_list_for_one_passes_with_a_warning_when_its_concept_is_said(concepts:
         (
             "tea.Note[]",
             "rows.csv",
-            "CSV files are not supported by this version (found 'rows.csv')",
+            "the rows of rows.csv were not read",
             "give the rows as an array of objects",
         ),
         (
             "tea.Note[]",
             envelope("Note", {"url": "rows.CSV"}),
-            "CSV files are not supported by this version (found 'rows.CSV')",
+            "the rows of rows.CSV were not read",
             "give the rows as an array of objects",
         ),
         (
@@ -239,9 +250,11 @@ def test_a_csv_name_is_a_text_where_a_text_or_a_file_is_declared(concepts: Conce
 
 def test_everything_wrong_is_told_at_once(concepts: Concepts) -> None:
     given = {"cupp": "x", "note": {"score": "high", "extra": 1}, "leaf": 3}
-    error = refusal(
-        given, concepts, cup="tea.Cup", note="tea.Note", leaf="tea.Leaf", day="native.Date", more="tea.Cup?"
-    )
+    slots = {"cup": "tea.Cup", "note": "tea.Note", "leaf": "tea.Leaf", "day": "native.Date", "more": "tea.Cup?"}
+    declared = {name: Slot.parse(slot) for name, slot in slots.items()}
+    with pytest.raises(InputError) as caught:
+        shape_inputs(given, declared, concepts, domain="tea", strict=True)
+    error = caught.value
     *lines, last, hint = error.render().splitlines()
     assert [*lines, last.removesuffix(" [input-error]")] == [
         "error: 6 things are wrong with the inputs:",
@@ -307,3 +320,128 @@ def test_files_are_replaced_at_any_depth(concepts: Concepts) -> None:
     assert mapped.root["text"] == memory.root["text"]
     assert mapped.root["any"] == memory.root["any"]
     assert map_files(memory, concepts, lambda url, kind: url) == memory
+
+
+def test_unknown_fields_of_structures_are_left_out_with_a_warning(concepts: Concepts) -> None:
+    given = {"it": {"aroma": "hay", "scor": 3}, "deep": {"title": "t", "notes": [{"aroma": "x", "zzz": 1}]}}
+    memory, warnings = shape(given, concepts, it="tea.Note", deep="tea.Tasting")
+    assert memory.root["it"].data == NOTE
+    assert warnings == [
+        "input 'it': it.scor: left out: it is not a field of Note; did you mean score?",
+        "input 'deep': deep.notes[0].zzz: left out: it is not a field of Note; its fields are aroma, score, grade",
+    ]
+    with pytest.raises(InputError, match="is not a field of Note"):
+        shape_inputs(given, {"it": Slot("tea.Note"), "deep": Slot("tea.Tasting")}, concepts, domain="tea", strict=True)
+
+
+@pytest.mark.parametrize(
+    ("slot", "given", "expected", "told"),
+    [
+        ("native.Image", {"base_64": "iVBORw0"}, {"url": "data:image/png;base64,iVBORw0"}, ["base_64"]),
+        ("tea.Leaf", {"base_64": "/9j/AA"}, {"url": "data:image/jpeg;base64,/9j/AA"}, ["base_64"]),
+        ("native.Image", {"base_64": "data:image/gif;base64,R0"}, {"url": "data:image/gif;base64,R0"}, ["base_64"]),
+        (
+            "native.Image",
+            {"base_64": "xx", "mime_type": "image/webp"},
+            {"url": "data:image/webp;base64,xx", "mime_type": "image/webp"},
+            ["base_64"],
+        ),
+        ("native.Image", {"base_64": "xx", "url": "a.png"}, {"url": "a.png"}, ["base_64"]),
+        (
+            "native.Image",
+            {"url": "a.png", "size": {"width": 3, "height": 2}},
+            {"url": "a.png", "width": 3, "height": 2},
+            ["size"],
+        ),
+        ("native.Image", {"url": "a.png", "size": None, "base_64": None}, {"url": "a.png"}, []),
+    ],
+)
+def test_older_spellings_of_images(
+    concepts: Concepts, slot: str, given: Any, expected: dict[str, Any], told: list[str]
+) -> None:
+    memory, warnings = shape({"it": given}, concepts, it=slot)
+    data = memory.root["it"].data
+    assert isinstance(data, dict)
+    assert {key: data[key] for key in expected} == expected
+    assert [warning.split(": ")[1] for warning in warnings] == [f"it.{name}" for name in told]
+    if told:
+        with pytest.raises(InputError, match="is not a field of"):
+            shape_inputs({"it": given}, {"it": Slot.parse(slot)}, concepts, domain="tea", strict=True)
+
+
+def test_older_sources_of_an_answer_have_names(concepts: Concepts) -> None:
+    sources = [{"name": "A", "url": "https://a.test/"}, {"name": "x", "title": "B", "url": "b.pdf"}]
+    memory, warnings = shape({"it": {"answer": "y", "sources": sources}}, concepts, it="native.SearchResult")
+    found: Any = memory.root["it"].data
+    assert [(source["title"], source["mime_type"]) for source in found["sources"]] == [
+        ("A", None),
+        ("B", "application/pdf"),
+    ]
+    assert [warning.split(": ")[1] for warning in warnings] == ["it.sources[0].name", "it.sources[1].name"]
+
+
+def test_an_older_native_stands_for_a_text(concepts: Concepts) -> None:
+    memory, warnings = shape({"it": envelope("native.ImgGenPrompt", "a cup")}, concepts, it="native.Text")
+    assert memory.root["it"] == Value(concept="native.Text", data={"text": "a cup"})
+    assert warnings == ["the concept 'native.ImgGenPrompt' is an older one: write 'Text'"]
+    with pytest.raises(InputError, match="there is no concept 'ImgGenPrompt'"):
+        shape_inputs(
+            {"it": envelope("ImgGenPrompt", "x")}, {"it": Slot("native.Text")}, concepts, domain="tea", strict=True
+        )
+
+
+@pytest.mark.parametrize(
+    ("slot", "given", "sentence"),
+    [
+        ("native.YesNo", {"yes_no": True, "probability": 1.5}, "it.probability: expected at most 1, found 1.5"),
+        ("native.Choice", 3, "expected the key of an option, or an object with a choice, found the number 3"),
+        ("native.Choice", {"choice": "a", "confidence": -1}, "it.confidence: expected at least 0, found -1"),
+        ("native.Choice", {"choice": "a", "probabilities": {"a": 2}}, "it.probabilities.a: expected at most 1"),
+        ("native.Rating", -1, "expected at least 0, found -1"),
+        ("native.Rating", "3", "expected the index of a level, or an object with a level"),
+        ("native.Rating", {"level": True}, "it.level: expected a whole number, found true"),
+        ("native.Rating", {"level": 0, "probabilities": {"a": 0.5}}, "it.probabilities.a: expected a key that matches"),
+        ("native.SearchResult", "x", "expected an object with the fields answer, sources"),
+        ("native.SearchResult", {"answer": "x"}, "it.sources: is required and missing"),
+    ],
+)
+def test_the_constraints_of_natives(concepts: Concepts, slot: str, given: Any, sentence: str) -> None:
+    assert sentence in refusal({"it": given}, concepts, it=slot).message
+
+
+def test_components_of_a_composite_keep_their_concepts(concepts: Concepts) -> None:
+    given = Value(concept="native.Composite", data={"cup": {"text": "x"}}, components={"cup": "tea.Cup"})
+    memory, _ = shape({"it": given}, concepts, it="native.Composite")
+    assert memory.root["it"] == given
+
+
+def test_csv_files_become_rows(concepts: Concepts) -> None:
+    files = {"rows.csv": "aroma,score\nhay,12\n", "a/b.CSV": "aroma\nrain\n"}
+    given = {
+        "light": "rows.csv",
+        "object": {"url": "rows.csv"},
+        "told": envelope("Verdict[]", {"url": "a/b.CSV"}),
+        "path": PurePosixPath("rows.csv"),
+        "cups": "rows.csv",
+        "other": 3,
+    }
+    slots = dict.fromkeys(("light", "object", "told", "path"), Slot("tea.Note", is_list=True))
+    slots["cups"] = Slot("tea.Cup", is_list=True)
+    found = with_csv_rows(given, slots, concepts, domain="tea", read=files.__getitem__)
+    memory, _ = shape_inputs({**found, "other": "x"}, {**slots, "other": Slot("native.Text")}, concepts, domain="tea")
+    for name in ("light", "object", "path"):
+        assert memory.root[name] == Value(concept="tea.Note", data=[{"aroma": "hay", "score": 12, "grade": None}])
+    assert memory.root["told"].concept == "tea.Verdict"
+    assert found["cups"] == "rows.csv"
+    assert found["other"] == 3
+
+
+def test_what_is_wrong_in_csv_files(concepts: Concepts) -> None:
+    texts = {"bad.csv": "aroma,score\nhay,many\n"}
+    slots = {"it": Slot("tea.Note", is_list=True), "deep": Slot("tea.Tasting", is_list=True)}
+    with pytest.raises(InputError) as caught:
+        with_csv_rows({"it": "bad.csv", "deep": "bad.csv"}, slots, concepts, domain="tea", read=texts.__getitem__)
+    assert "read from bad.csv: row 2, column score: expected a whole number, found" in caught.value.message
+    assert "Tasting: a cell of a CSV file holds one plain value" in caught.value.message
+    with pytest.raises(InputError, match="local files only"):
+        with_csv_rows({"it": "https://x.test/a.csv"}, slots, concepts, domain="tea", read=texts.__getitem__)

@@ -104,3 +104,20 @@ def test_an_absent_main_stuff_has_no_alias(concepts: Concepts) -> None:
     assert WorkingMemory(absent, concepts).to_wire()["aliases"] == {}
     with pytest.raises(AbsentValueError):
         _ = WorkingMemory(absent, concepts).main_stuff
+
+
+def test_verdicts_are_found_by_name(concepts: Concepts) -> None:
+    nothing = {"confidence": None, "probabilities": None}
+    root = {
+        "ok": Value(concept="native.YesNo", data={"yes_no": True, "probability": None}),
+        "colour": Value(concept="native.Choice", data={"choice": "red", **nothing}),
+        "stars": Value(concept="native.Rating", data={"level": 2, "label": None, **nothing, "position": None}),
+        "day": Value(concept="native.Date", data={"date": "2031-02-03", "time": None}),
+        "found": Value(concept="native.SearchResult", data={"answer": "x", "sources": []}),
+    }
+    memory = WorkingMemory(Memory(root=root), concepts)
+    assert memory.get_stuff_as_yes_no("ok").yes_no is True
+    assert memory.get_stuff_as_choice("colour").choice == "red"
+    assert memory.get_stuff_as_rating("stars").level == 2
+    assert memory.get_stuff_as_date("day").date.year == 2031
+    assert memory.get_stuff_as_search_result("found").answer == "x"

@@ -53,6 +53,7 @@ def test_the_length_of_lists(concepts: Concepts, slot: str, items: int, count: i
         ({"type": "string", "format": "uri"}, "https://mock.invalid/file"),
         ({"type": "object", "additionalProperties": {"type": "integer"}}, {"key": 1}),
         ({"type": "null"}, None),
+        ({"type": "object", "propertyNames": {"pattern": "^[0-9]+$"}}, {"0": "mock value"}),
     ],
 )
 def test_single_values(schema: Any, expected: Any) -> None:
@@ -66,3 +67,27 @@ def test_a_schema_that_nests_itself_ends() -> None:
     for definition, items in ((node, 2), (forced, 2), (wide, 1)):
         found: Any = mock({"$ref": "#/$defs/N", "$defs": {"N": definition}}, items=items)
         assert "next" in found
+
+
+def test_optional_fields_can_be_left_null(concepts: Concepts) -> None:
+    assert mock(json_schema("tea.Note", concepts), fills_optional=False) == {
+        "aroma": "mock aroma",
+        "score": None,
+        "grade": None,
+    }
+    found: Any = mock(json_schema("tea.Tasting", concepts), fills_optional=False)
+    assert found["leaf"] is None
+    assert len(found["notes"]) == 2
+
+
+@pytest.mark.parametrize("seed", ["", "a", "b", "c"])
+def test_natives_made_up_keep_to_their_limits(concepts: Concepts, seed: str) -> None:
+    choice, rating, yes_no, found = (
+        mock(json_schema(f"native.{code}", concepts), seed=seed)
+        for code in ("Choice", "Rating", "YesNo", "SearchResult")
+    )
+    assert 0 <= yes_no["probability"] <= 1  # type: ignore[index,call-overload,operator]
+    assert all(0 <= share <= 1 for share in choice["probabilities"].values())  # type: ignore[index,call-overload,union-attr,operator]
+    assert rating["level"] >= 0  # type: ignore[index,call-overload,operator]
+    assert all(index.isdigit() for index in rating["probabilities"])  # type: ignore[index,call-overload,union-attr]
+    assert found["sources"][0]["url"].startswith("https://mock.invalid/")  # type: ignore[index,call-overload,union-attr]

@@ -8,7 +8,7 @@ from inline_snapshot import snapshot
 
 from pipelex.values.concepts import Concepts
 from pipelex.values.decode import decode
-from pipelex.values.render import render, render_markdown_report
+from pipelex.values.render import render, render_markdown_report, render_value
 from pipelex.values.slots import Slot
 from pipelex.values.value import Value
 
@@ -48,6 +48,11 @@ def write(ref: str, data: Any, concepts: Concepts, style: str = "plain") -> str:
         ("native.Page", {"text_and_images": {"text": "page one"}}, "page one", "<p>page one</p>"),
         ("native.Page", {"text_and_images": {"raw_html": "<i>x</i>"}}, "", "<i>x</i>"),
         ("native.Anything", "free", "free", "<p>free</p>"),
+        ("native.Choice", {"choice": "a<b", "confidence": 0.5}, "a<b", "a&lt;b"),
+        ("native.Rating", 3, "3", "3"),
+        ("native.Rating", {"level": 3, "label": "good"}, "good", "good"),
+        ("native.Markdown", "# Tea <b>", "# Tea <b>", "<h1>Tea &lt;b&gt;</h1>"),
+        ("native.SearchResult", {"answer": "Yes.", "sources": []}, "Yes.", "<p>Yes.</p>"),
     ],
 )
 def test_contents_of_one_text(concepts: Concepts, ref: str, data: Any, plain: str, html: str) -> None:
@@ -185,3 +190,53 @@ def test_reports(concepts: Concepts) -> None:
 
 - **Aroma**: rain
 """)
+
+
+FOUND: Any = {
+    "answer": "Two <cups>.",
+    "sources": [
+        {"url": "https://x.test/a", "title": "A", "snippet": "One cup\nand another"},
+        {"url": "https://x.test/b"},
+    ],
+}
+
+
+def test_an_answer_is_followed_by_its_sources(concepts: Concepts) -> None:
+    text = "Two <cups>.\n\n- A: https://x.test/a\n  One cup\n  and another\n- https://x.test/b"
+    assert write("native.SearchResult", FOUND, concepts) == text
+    assert write("native.SearchResult", FOUND, concepts, "markdown") == text
+    assert write("native.SearchResult", [FOUND, FOUND], concepts) == f"{text}\n\n{text}"
+    assert json.loads(write("native.SearchResult", FOUND, concepts, "json"))["sources"][1]["title"] is None
+    assert write("native.SearchResult", FOUND, concepts, "html") == snapshot("""\
+<p>Two &lt;cups&gt;.</p>
+<ul>
+<li><a href="https://x.test/a">A</a>
+<p>One cup<br>
+and another</p></li>
+<li><a href="https://x.test/b">https://x.test/b</a></li>
+</ul>\
+""")
+
+
+def test_verdicts_in_a_structure_and_in_json(concepts: Concepts) -> None:
+    assert json.loads(write("native.Rating", 2, concepts, "json"))["level"] == 2
+    parts = {
+        "is_good": {"yes_no": True, "probability": 0.75},
+        "colour": {"choice": "red", "confidence": None, "probabilities": None},
+        "stars": {"level": 2, "label": "fine", "confidence": None, "probabilities": None, "position": None},
+    }
+    assert write("native.Composite", parts, concepts) == "is_good: yes\n\ncolour: red\n\nstars: fine"
+
+
+def test_the_components_of_a_composite_are_written_as_what_they_are(concepts: Concepts) -> None:
+    data: Any = {"day": {"date": "2031-02-03", "time": None}, "free": {"a": 1}}
+    value = Value(concept="native.Composite", data=data, components={"day": "native.Date"})
+    assert render_value(value, concepts) == "day: 2031-02-03\n\nfree:\n  a: 1"
+    assert "<p>" not in render_value(value, concepts, "html")
+    assert render_markdown_report(value, concepts) == "# Composite\n\n- **Day**: 2031-02-03\n\n## Free\n\n- **A**: 1\n"
+
+
+@pytest.mark.parametrize("url", ["javascript:alert(1)", "data:text/html,<script>alert(1)</script>", " JavaScript:x"])
+def test_no_url_runs_anything(concepts: Concepts, url: str) -> None:
+    for ref in ("native.Image", "native.Document"):
+        assert "<" not in write(ref, {"url": url}, concepts, "html")

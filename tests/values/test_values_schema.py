@@ -70,3 +70,47 @@ def test_open_concepts_take_any_keys(concepts: Concepts) -> None:
     assert schema.is_valid({"any": {"thing": 1}})
     assert not schema.is_valid("text")
     assert jsonschema_rs.validator_for(json_schema("native.Anything", concepts)).is_valid("text")
+
+
+def test_verdicts_say_their_limits(concepts: Concepts) -> None:
+    rating: Any = json_schema("native.Rating", concepts)["properties"]
+    assert rating["level"] == {
+        "description": "The index of the level, from 0 up",
+        "type": "integer",
+        "minimum": 0,
+    }
+    shares: Any = {"type": "number", "minimum": 0, "maximum": 1}
+    assert rating["probabilities"] == {
+        "description": "The probability of each level by its index, from 0 to 1",
+        "type": ["object", "null"],
+        "propertyNames": {"pattern": "^[0-9]+$"},
+        "additionalProperties": shares,
+    }
+    choice: Any = json_schema("native.Choice", concepts)
+    assert choice["required"] == ["choice"]
+    assert choice["properties"]["probabilities"]["additionalProperties"] == shares
+
+
+def test_an_answer_has_documents_for_sources(concepts: Concepts) -> None:
+    schema: Any = json_schema("native.SearchResult", concepts)
+    assert schema["required"] == ["answer", "sources"]
+    assert schema["properties"]["sources"]["items"] == {"$ref": "#/$defs/Document"}
+    valid = jsonschema_rs.validator_for(schema)
+    assert valid.is_valid({"answer": "x", "sources": [{"url": "u", "title": None}]})
+    assert not valid.is_valid({"answer": "x", "sources": [{"name": "u"}]})
+
+
+@pytest.mark.parametrize(
+    ("type", "good", "bad"),
+    [
+        ("date", "2031-02-03", "2031-02-30"),
+        ("datetime", "2031-02-03T10:00:00Z", "2031-02-03"),
+        ("time", "10:00:00Z", "10 o'clock"),
+    ],
+)
+def test_formats_are_those_of_json_schema(type: str, good: str, bad: str) -> None:
+    field = Field(description="d", type=FieldType(type), required=True)
+    schema = json_schema("a.A", Concepts({"a.A": Concept(ref="a.A", description="d", fields={"it": field})}))
+    valid = jsonschema_rs.Draft202012Validator(schema, validate_formats=True)
+    assert valid.is_valid({"it": good})
+    assert not valid.is_valid({"it": bad})

@@ -23,14 +23,20 @@ class FieldDeclaration(Frozen):
     concept_ref: str | None = None
     value_type: FieldType | None = None
     hints: dict[str, str] = {}
+    is_shorthand: bool = False
+    """Written as a description only: to be filled, by the language, and left empty by real methods."""
 
 
 class ConceptDeclaration(Frozen):
-    """A concept as written: description only, refinement, or inline structure."""
+    """A concept as written: description only, refinement, inline structure, or a structure given as a text.
+
+    `structure_class` is that text: the name of a Python class, or, if no class has that name, a description.
+    """
 
     description: str
     refines: str | None = None
     structure: dict[str, FieldDeclaration] | None = None
+    structure_class: str | None = None
     hints: dict[str, str] = {}
 
 
@@ -46,6 +52,8 @@ class Bundle(Frozen):
     concepts: dict[str, ConceptDeclaration] = {}
     pipes: dict[str, Pipe] = {}
     warnings: tuple[Problem, ...] = ()
+    package: str = ""
+    """The address of the package it is part of; empty for the package that is run. Set by who loads it."""
 
     def problem(
         self, code: str, message: str, *path: str | int, hint: str | None = None, is_warning: bool = False

@@ -9,8 +9,10 @@ from typing import Literal
 from pipelex.errors import Problem
 from pipelex.language.bundle import Bundle
 from pipelex.language.findings import Path, did_you_mean, sorted_by_place
+from pipelex.language.hints import misplaced_intents
 from pipelex.language.pipes import (
     BasePipe,
+    Binding,
     ConstructValue,
     FromPath,
     FromTemplate,
@@ -19,43 +21,60 @@ from pipelex.language.pipes import (
     PipeBatch,
     PipeCompose,
     PipeCondition,
+    PipeDocGen,
     PipeExtract,
     PipeFunc,
+    PipeImgGen,
+    PipeJudge,
     PipeLLM,
     PipeParallel,
+    PipeSearch,
     PipeSequence,
+    PipeSignature,
+    PipeStructure,
     Step,
 )
 from pipelex.language.positions import positions_of, problem_on
 from pipelex.language.templates import analyse, condition_template, guards_missing, template_fault, unguarded_line
 
-Unused = Literal["error", "warning", "allowed"]
+Unused = Literal["error", "dated", "allowed"]
+"""What to say of an input that no template reads; `dated`: an error in the strict profile only."""
 
 
-def check_bundle(bundle: Bundle) -> list[Problem]:
-    """Every breach of rules 39-45, 56, 59, 62-64, 75, 77 and 80 in one file, in its order; warnings are marked so."""
-    checks = _Checks(bundle)
+def check_bundle(bundle: Bundle, *, strict: bool = False) -> list[Problem]:
+    """Every breach of rules 39-45, 52-59 (shapes), 62-65, 75, 77, 80 and 86 in one file, in its order.
+
+    Warnings are marked so; `strict` makes errors of those that the strict profile refuses.
+    """
+    checks = _Checks(bundle, strict)
     if bundle.system_prompt is not None:
         checks.fault(_Template(bundle.system_prompt, "llm_prompt", (("system_prompt",),)))
     for code, pipe in bundle.pipes.items():
         checks.pipe(code, pipe)
+    for path, message in misplaced_intents(bundle):
+        checks.note(path, "hint_inapplicable_intent", message, is_warning=True)
     return sorted_by_place(list(dict.fromkeys(checks.problems)))
 
 
 @dataclass(frozen=True)
 class _Template:
-    """A template and the key paths where it may be written; `owner` says whose it is when it is not the pipe's."""
+    """A template and the key paths where it may be written; `owner` says whose it is when it is not the pipe's.
+
+    `file` is where it stands when it is not in the bundle.
+    """
 
     text: str
     category: str
     paths: tuple[Path, ...]
     owner: str | None = None
     constants: tuple[str, ...] = ()
+    file: str | None = None
 
 
 class _Checks:
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, strict: bool) -> None:
         self.bundle = bundle
+        self.strict = strict
         self.problems: list[Problem] = []
 
     def note(self, path: Path, code: str, message: str, hint: str | None = None, *, is_warning: bool = False) -> None:
@@ -65,6 +84,9 @@ class _Checks:
         self, template: _Template, line: int, word: str | None, code: str, message: str, hint: str | None = None
     ) -> None:
         """Note a problem on a line of a template, at a word of it when given."""
+        if template.file is not None:
+            self.note(template.paths[0], code, f"{message} (line {line} of {template.file})", hint)
+            return
         positions = positions_of(self.bundle.text)
         path = next((path for path in template.paths if positions.has_value(path)), template.paths[0])
         place = positions.word(path, line, word)
@@ -74,10 +96,25 @@ class _Checks:
         match pipe:
             case PipeLLM():
                 self.templates(code, pipe, list(self.llm_templates(code, pipe)), (), "error")
+            case PipeStructure():
+                self.one_value(code, pipe, "one text", "fills a structure from one text")
+            case PipeImgGen():
+                self.image(code, pipe)
             case PipeExtract():
                 self.extract(code, pipe)
+            case PipeSearch():
+                # A search sends no files: its prompt has the filters of a plain text.
+                self.templates(code, pipe, [_Template(pipe.prompt, "basic", (("pipe", code, "prompt"),))], (), "error")
+                self.one_output(code, pipe, "a PipeSearch gives one result", "inadequate_output_multiplicity")
+            case PipeJudge():
+                self.templates(
+                    code, pipe, list(_judge_templates(code, pipe)), (), "error" if pipe.prompt else "allowed"
+                )
+                self.one_output(code, pipe, "a PipeJudge gives one verdict", "pipe_validation")
             case PipeCompose():
                 self.compose(code, pipe)
+            case PipeDocGen():
+                self.document(code, pipe)
             case PipeSequence():
                 self.steps(code, "steps", pipe.steps)
             case PipeParallel():
@@ -87,7 +124,7 @@ class _Checks:
                 self.condition(code, pipe)
             case PipeBatch():
                 self.batch(code, pipe)
-            case PipeFunc():
+            case PipeFunc() | PipeSignature():
                 pass
 
     # Templates: rules 39 to 45.
@@ -125,7 +162,9 @@ class _Checks:
                 where: Path = ("pipe", code, "inputs", name)
                 message = f"pipe '{code}' declares the input '{name}' and never reads it"
                 hint = f"write `${name}` or `@{name}` where it belongs, or drop the input"
-                self.note(where, "extraneous_input_variable", message, hint, is_warning=unused == "warning")
+                self.note(
+                    where, "extraneous_input_variable", message, hint, is_warning=unused == "dated" and not self.strict
+                )
 
     def template(self, code: str, pipe: BasePipe, template: _Template) -> tuple[str, ...]:
         """Check one sound template; the declared inputs and other names it reads."""
@@ -147,18 +186,53 @@ class _Checks:
             self.note_in(template, line, name, "optional_input_unguarded", message, hint)
         return (*use.roots, *use.globals)
 
-    # Operators: rules 56 and 59.
+    # Operators: what rules 52 and 54 to 59 say of shapes.
 
-    def extract(self, code: str, pipe: PipeExtract) -> None:
+    def one_value(self, code: str, pipe: BasePipe, wanted: str, does: str) -> None:
+        """Note an operator that has not exactly one input, or that takes a list."""
         where: Path = ("pipe", code, "inputs")
         if len(pipe.inputs) != 1:
-            message = f"pipe '{code}' must have exactly one input, a Document or an Image; it has {len(pipe.inputs)}"
+            message = f"pipe '{code}' must have exactly one input, {wanted}; it has {len(pipe.inputs)}"
             self.note(where, "input_stuff_spec_mismatch", message)
         for name, slot in pipe.inputs.items():
             if slot.is_list:
-                message = f"pipe '{code}' reads one document at a time, and '{name}' is a list"
+                message = f"pipe '{code}' {does} at a time, and '{name}' is a list"
                 hint = "declare one, and call this pipe from a batch"
                 self.note((*where, name), "input_stuff_spec_mismatch", message, hint)
+
+    def one_output(self, code: str, pipe: BasePipe, gives: str, breach: str) -> None:
+        """Note an output that is a list."""
+        if pipe.output.is_list:
+            message = f"{gives}: the output of '{code}' cannot be '{pipe.output}'"
+            self.note(("pipe", code, "output"), breach, message, f'write `output = "{pipe.output.concept}"`')
+
+    def image(self, code: str, pipe: PipeImgGen) -> None:
+        prompts = {"prompt": pipe.prompt, "negative_prompt": pipe.negative_prompt}
+        templates = [
+            _Template(text, "img_gen_prompt", (("pipe", code, key),))
+            for key, text in prompts.items()
+            if text is not None
+        ]
+        self.templates(code, pipe, templates, (), "error")
+        if pipe.output.is_list and pipe.output.count is None:
+            message = f"pipe '{code}' must say how many images it makes, and its output is '{pipe.output}'"
+            hint = f'write `output = "{pipe.output.concept}[3]"`, or drop the brackets for one image'
+            self.note(("pipe", code, "output"), "inadequate_output_multiplicity", message, hint)
+
+    def document(self, code: str, pipe: PipeDocGen) -> None:
+        templates: list[_Template] = []
+        if pipe.template is not None:
+            is_file = pipe.template_file is not None
+            where: Path = ("pipe", code, "template_file" if is_file else "template")
+            templates.append(_Template(pipe.template, "html", (where,), file=pipe.template_file))
+        if pipe.filename is not None:
+            templates.append(_Template(pipe.filename, "basic", (("pipe", code, "filename"),)))
+        # Without a template every input is laid out.
+        self.templates(code, pipe, templates, (), "allowed" if pipe.template is None else "dated")
+        self.one_output(code, pipe, "a PipeDocGen makes one file", "inadequate_output_multiplicity")
+
+    def extract(self, code: str, pipe: PipeExtract) -> None:
+        self.one_value(code, pipe, "a Document or an Image", "reads one document")
         output: Path = ("pipe", code, "output")
         if pipe.output.concept.removeprefix("native.") != "Page":
             message = f"a PipeExtract gives pages: the output of '{code}' cannot be '{pipe.output}'"
@@ -171,9 +245,7 @@ class _Checks:
         if (pipe.template is None) == (pipe.construct_fields is None):
             both = "both 'template' and 'construct'" if pipe.template else "neither 'template' nor 'construct'"
             self.note(("pipe", code), "pipe_factory", f"pipe '{code}' has {both}", "keep exactly one of them")
-        if pipe.output.is_list:
-            message = f"a PipeCompose makes one value: the output of '{code}' cannot be '{pipe.output}'"
-            self.note(("pipe", code, "output"), "inadequate_output_multiplicity", message)
+        self.one_output(code, pipe, "a PipeCompose makes one value", "inadequate_output_multiplicity")
         templates: list[_Template] = []
         roots: list[str] = []
         if pipe.template is not None:
@@ -185,7 +257,7 @@ class _Checks:
                 templates.append(_Template(value.template, "basic", ((*path, "template"),)))
             elif isinstance(value, FromPath):
                 roots.append(self.from_path(code, pipe, value, (*path, "from")))
-        self.templates(code, pipe, templates, tuple(roots), "warning")
+        self.templates(code, pipe, templates, tuple(roots), "dated")
 
     def from_path(self, code: str, pipe: PipeCompose, value: FromPath, where: Path) -> str:
         """Check the path of a construct value; its root."""
@@ -200,10 +272,12 @@ class _Checks:
 
     # Controllers: rules 62 to 64, 75, 77 and 80.
 
-    def steps(self, code: str, key: str, steps: tuple[Step, ...]) -> None:
+    def steps(self, code: str, key: str, steps: tuple[Step | Binding, ...]) -> None:
         if not steps:
             self.note(("pipe", code, key), "blueprint_validation", f"pipe '{code}' has no {key}", "add at least one")
         for index, step in enumerate(steps):
+            if isinstance(step, Binding):
+                continue
             where: Path = ("pipe", code, key, index)
             if step.nb_output is not None and step.multiple_output is not None:
                 message = f"pipe '{code}': 'nb_output' and 'multiple_output' exclude each other"
@@ -266,6 +340,16 @@ class _Checks:
             message = f"pipe '{code}': '{item}' is the name of {what}, and cannot be the name of the item"
             hint = "give the item a name of its own"
             self.note(("pipe", code, "input_item_name"), "batch_item_name_collision", message, hint)
+
+
+def _judge_templates(code: str, pipe: PipeJudge) -> Iterator[_Template]:
+    where: Path = ("pipe", code)
+    if pipe.prompt is not None:
+        yield _Template(pipe.prompt, "llm_prompt", ((*where, "prompt"),))
+    if pipe.question is not None:
+        yield _Template(pipe.question.question, "llm_prompt", ((*where, "question"),))
+    for name, question in pipe.questions.items():
+        yield _Template(question.question, "llm_prompt", ((*where, "questions", name, "question"),))
 
 
 def _missing_hint(name: str, pipe: BasePipe) -> str:

@@ -17,13 +17,19 @@ from pipelex.language.positions import problem_at
 Path = tuple[str | int, ...]
 
 SNAKE = re.compile(r"[a-z][a-z0-9_]*")
-CONCEPT_REF = re.compile(r"(?:[a-z][a-z0-9_]*\.)*[A-Z][a-zA-Z0-9]*")
-PIPE_REF = re.compile(r"(?:[a-z][a-z0-9_]*\.)*[a-z][a-z0-9_]*")
+DOTTED = re.compile(r"[A-Za-z][A-Za-z0-9_]*(?:\.[A-Za-z][A-Za-z0-9_]*)*")
+"""A path into a value in memory: no index, no segment that starts with an underscore."""
 
-NATIVES_TO_COME = ("Choice", "Rating", "SearchResult")
-"""Native concepts of the language that this version does not know how to make."""
+_CONCEPT = re.compile(r"(?:[a-z][a-z0-9_]*\.)*[A-Z][a-zA-Z0-9]*")
+_PIPE = re.compile(r"(?:[a-z][a-z0-9_]*\.)*[a-z][a-z0-9_]*")
+_ADDRESS = re.compile(r"(?P<host>[A-Za-z0-9._-]+)/[A-Za-z0-9._/-]+")
 
-INTENTS = ("prose", "label", "rating", "quantity")
+LEGACY = "legacy_spelling"
+"""The code of what only older versions of the language know, where no rule names another code."""
+
+TEXT_INTENTS = ("prose", "label")
+NUMBER_INTENTS = ("rating", "quantity")
+INTENTS = (*TEXT_INTENTS, *NUMBER_INTENTS)
 
 _KINDS = {
     "string_type": "a text",
@@ -36,11 +42,12 @@ _KINDS = {
 
 
 class Findings:
-    """The errors and warnings of one file. Each is a Problem at a key path."""
+    """The errors and warnings of one file. Each is a Problem at a key path. `strict` refuses what is only dated."""
 
-    def __init__(self, source: str, text: str) -> None:
+    def __init__(self, source: str, text: str, *, strict: bool = False) -> None:
         self.source = source
         self.text = text
+        self.strict = strict
         self.errors: list[Problem] = []
         self.warnings: list[Problem] = []
 
@@ -53,9 +60,9 @@ class Findings:
         found = problem_at(self.source, self.text, path, code, message, hint=hint, is_warning=True)
         self.warnings.append(found)
 
-    def unsupported(self, path: Path, feature: str, hint: str | None = None) -> None:
-        """Note a part of the language that this version lacks."""
-        self.error(path, "not_supported_yet", f"{feature} is not supported by this version", hint)
+    def dated(self, path: Path, code: str, message: str, hint: str | None = None) -> None:
+        """Note something that only the standard profile accepts: a warning there, an error in the strict one."""
+        (self.error if self.strict else self.warn)(path, code, message, hint)
 
     def close_keys(
         self, table: Mapping[str, Any], known: Collection[str], path: Path, what: str, code: str = "unknown_key"
@@ -87,33 +94,34 @@ class Findings:
     def concept_ref(self, value: object, path: Path, code: str, what: str) -> str | None:
         """A reference to a concept, as written (MTHDS section 3.1)."""
         ref = self.text_at(value, path, code, what)
-        if ref is None:
-            return None
-        if "->" in ref:
-            self.unsupported(path, f"a reference to another package ({ref!r})")
-        elif not CONCEPT_REF.fullmatch(ref):
-            hint = "a concept code is PascalCase, with an optional domain before it: `Note`, `tea.tasting.Note`"
-            close = f"; did you mean '{ref[:1].upper()}{ref[1:]}'?" if ref.isidentifier() else ""
-            self.error(path, code, f"{what}: {ref!r} is not a concept reference", hint + close)
-        elif ref in NATIVES_TO_COME or ref.removeprefix("native.") in NATIVES_TO_COME:
-            self.unsupported(path, f"the native concept '{ref}'")
-        else:
+        if ref is None or is_concept_ref(ref):
             return ref
+        hint = "a concept code is PascalCase, with an optional domain before it: `Note`, `tea.tasting.Note`"
+        close = f"; did you mean '{ref[:1].upper()}{ref[1:]}'?" if ref.isidentifier() else ""
+        hint = _PACKAGE_HINT if "->" in ref else hint + close
+        self.error(path, code, f"{what}: {ref!r} is not a concept reference", hint)
         return None
 
     def pipe_ref(self, value: object, path: Path, what: str) -> str | None:
         """A reference to a pipe, as written (MTHDS section 3.1)."""
         ref = self.text_at(value, path, "blueprint_validation", what)
-        if ref is None:
-            return None
-        if "->" in ref:
-            self.unsupported(path, f"a reference to another package ({ref!r})")
-        elif not PIPE_REF.fullmatch(ref):
-            hint = "a pipe code is snake_case, with an optional domain before it: `rate_cup`, `tea.tasting.rate_cup`"
-            self.error(path, "invalid_pipe_code_syntax", f"{what}: {ref!r} is not a pipe reference", hint)
-        else:
+        if ref is None or _is_ref(ref, _PIPE):
             return ref
+        hint = "a pipe code is snake_case, with an optional domain before it: `rate_cup`, `tea.tasting.rate_cup`"
+        hint = _PACKAGE_HINT if "->" in ref else hint
+        self.error(path, "invalid_pipe_code_syntax", f"{what}: {ref!r} is not a pipe reference", hint)
         return None
+
+    def stored_name(self, name: object, path: Path, what: str) -> None:
+        """A name that a value is stored under: odd ones are an old habit, `_bound_` is reserved (rule 34)."""
+        if not isinstance(name, str) or SNAKE.fullmatch(name):
+            return
+        message = f"{what}: '{name}' is not a plain name"
+        hint = "a name is snake_case, and does not start with an underscore"
+        if name.startswith("_bound_") or not name:
+            self.error(path, "invalid_input_name", message, hint)
+        else:
+            self.dated(path, "invalid_input_name", message, hint)
 
     def hints_at(self, value: object, path: Path, code: str) -> dict[str, str]:
         """A flat map of intent hints; unknown words are kept, with a warning (MTHDS section 4.6)."""
@@ -170,6 +178,25 @@ class Findings:
             else:
                 message = found["msg"].removeprefix("Value error, ").removeprefix("Input should ")
                 self.error((*path, *loc), code, f"{what}: '{name}' should {message}")
+
+
+_PACKAGE_HINT = (
+    "before '->' goes an alias of METHODS.toml or the address of a package: `kit->tea.Cup`, `tea.org/kit->tea.Cup`"
+)
+
+
+def is_concept_ref(ref: str) -> bool:
+    """Whether a text is a reference to a concept: `Note`, `tea.Note`, `kit->tea.Note`, `tea.org/kit->tea.Note`."""
+    return _is_ref(ref, _CONCEPT)
+
+
+def _is_ref(ref: str, rest: re.Pattern[str]) -> bool:
+    package, arrow, within = ref.partition("->")
+    if not arrow:
+        return rest.fullmatch(ref) is not None
+    address = _ADDRESS.fullmatch(package)
+    is_package = SNAKE.fullmatch(package) or (address and "." in address["host"].strip("."))
+    return bool(is_package and rest.fullmatch(within))
 
 
 def _is_union_branch(part: int | str) -> bool:

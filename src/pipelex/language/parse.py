@@ -17,14 +17,15 @@ _DOMAIN = re.compile(r"[a-z][a-z0-9_]*(?:\.[a-z][a-z0-9_]*)*")
 _RESERVED_DOMAINS = ("native", "mthds", "pipelex")
 
 
-def parse_bundle(text: str, source: str) -> Bundle:
+def parse_bundle(text: str, source: str, *, strict: bool = False) -> Bundle:
     """Read one file, named `source` in messages. References are not resolved, and templates are not looked into.
 
-    Raises LanguageError with all the problems of the file, in its order. What is only dated is in `Bundle.warnings`.
+    Raises LanguageError with all the problems of the file, in its order. What only older versions of the language know
+    is a warning in `Bundle.warnings`, or an error when `strict`.
     """
     text = text.removeprefix("\ufeff")
     data = read_toml(text, source)
-    findings = Findings(source, text)
+    findings = Findings(source, text, strict=strict)
     header = findings.close_keys(data, _HEADER_KEYS, (), "the header of a bundle")
     domain = _domain(header, findings)
     texts = {
@@ -50,7 +51,7 @@ def parse_bundle(text: str, source: str) -> Bundle:
 
 
 def _error(findings: Findings) -> LanguageError:
-    problems = sorted_by_place(findings.errors)
+    problems = sorted_by_place(list(dict.fromkeys(findings.errors)))
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     return LanguageError(f"{findings.source} has {count}", problems=problems, where=problems[0].place)
 

@@ -50,6 +50,109 @@ class PipeLLM(BasePipe):
     system_prompt: str | None = None
     model: ModelChoice | None = None
     templating_style: TemplatingStyle | None = None
+    structuring_method: Literal["direct", "preliminary_text"] | None = None
+    """As written; linking rewrites `preliminary_text` into three pipes (section 9.1.5), so that no run meets it."""
+    model_to_structure: ModelChoice | None = None
+
+
+class PipeStructure(BasePipe):
+    """Fill a structure from one text (MTHDS section 9.2)."""
+
+    type: Literal["PipeStructure"]
+    model: ModelChoice | None = None
+
+
+AspectRatio = Literal[
+    "square",
+    "landscape_4_3",
+    "landscape_3_2",
+    "landscape_16_9",
+    "landscape_21_9",
+    "landscape_4_1",
+    "landscape_8_1",
+    "portrait_3_4",
+    "portrait_2_3",
+    "portrait_9_16",
+    "portrait_9_21",
+    "portrait_1_4",
+    "portrait_1_8",
+]
+
+
+class PipeImgGen(BasePipe):
+    """Generate images from a prompt (MTHDS section 9.5). `size` is a tier (`1k`, `2k`, `4k`) or `WxH`."""
+
+    type: Literal["PipeImgGen"]
+    prompt: str
+    negative_prompt: str | None = None
+    model: ModelChoice | None = None
+    aspect_ratio: AspectRatio | None = None
+    size: str | None = None
+    is_raw: bool | None = None
+    seed: int | Literal["auto"] | None = None
+    background: Literal["transparent", "opaque", "auto"] | None = None
+    output_format: Literal["png", "jpeg", "webp"] | None = None
+
+
+class PipeSearch(BasePipe):
+    """Search the web for an answer with its sources (MTHDS section 9.7). Dates are `YYYY-MM-DD`."""
+
+    type: Literal["PipeSearch"]
+    prompt: str
+    model: ModelChoice | None = None
+    include_images: bool | None = None
+    max_results: int | None = Field(default=None, ge=1)
+    from_date: str | None = None
+    to_date: str | None = None
+    include_domains: tuple[str, ...] = ()
+    exclude_domains: tuple[str, ...] = ()
+
+
+class Level(Frozen):
+    """One level of a rating question; all levels of a question are labelled, or none."""
+
+    label: str | None = None
+    description: str
+
+
+class Question(Frozen):
+    """A typed question: yes/no unless it has `options` (a choice) or `levels` (a rating)."""
+
+    question: str
+    options: dict[str, str] = {}
+    levels: tuple[Level, ...] = ()
+    criteria: dict[str, str] = {}
+    threshold: float = Field(default=0.5, gt=0, lt=1)
+
+
+class PipeJudge(BasePipe):
+    """Ask typed questions about evidence (MTHDS section 9.8): exactly one of `question`, `questions`."""
+
+    type: Literal["PipeJudge"]
+    prompt: str | None = None
+    """The evidence; None only in the older form, where all inputs are shown."""
+    model: ModelChoice | None = None
+    question: Question | None = None
+    questions: dict[str, Question] = {}
+
+
+class PipeDocGen(BasePipe):
+    """Lay values out as a file (MTHDS section 9.10)."""
+
+    type: Literal["PipeDocGen"]
+    format: Literal["pdf", "xlsx", "docx", "pptx"]
+    template: str | None = None
+    """Inline HTML, pdf only. A `template_file` of the bundle is read into it when the library is loaded."""
+    template_file: str | None = None
+    """The path of a template, relative to the bundle, as written."""
+    filename: str | None = None
+
+
+class PipeSignature(BasePipe):
+    """A contract without a body (MTHDS section 8.2); a pipe table without a `type`."""
+
+    type: Literal["PipeSignature"]
+    signature_for: str | None = None
 
 
 class PipeExtract(BasePipe):
@@ -60,6 +163,9 @@ class PipeExtract(BasePipe):
     max_page_images: int | None = Field(default=None, ge=0)
     page_views: bool = False
     page_views_dpi: int = Field(default=150, gt=0, le=600)
+    page_image_captions: bool = False
+    render_js: bool | None = None
+    include_raw_html: bool | None = None
 
 
 class FromPath(Frozen):
@@ -129,11 +235,22 @@ class Step(Frozen):
     batch_as: str | None = None
 
 
+class Binding(Frozen):
+    """A step that names a value inside something in memory: a dotted path, or one name (MTHDS section 9A.1)."""
+
+    model_config = BY_ALIAS
+
+    from_: str = Field(alias="from")
+    result: str
+    slot: Slot | None = None
+    """What the path gives, found by linking: a list when it crosses one, optional when it may reach nothing."""
+
+
 class PipeSequence(BasePipe):
     """Run steps in order, in one memory (MTHDS section 9A.1)."""
 
     type: Literal["PipeSequence"]
-    steps: tuple[Step, ...]
+    steps: tuple[Step | Binding, ...]
 
 
 class PipeParallel(BasePipe):
@@ -152,6 +269,7 @@ class PipeCondition(BasePipe):
     expression_template: str | None = None
     outcomes: dict[str, str]
     default_outcome: str
+    add_alias_from_expression_to: str | None = None
 
 
 class PipeBatch(BasePipe):
@@ -161,18 +279,32 @@ class PipeBatch(BasePipe):
     branch_pipe_code: str
     input_list_name: str
     input_item_name: str
+    max_concurrency: int | None = Field(default=None, ge=1)
 
 
 Pipe = Annotated[
-    PipeLLM | PipeExtract | PipeCompose | PipeFunc | PipeSequence | PipeParallel | PipeCondition | PipeBatch,
+    PipeLLM
+    | PipeStructure
+    | PipeImgGen
+    | PipeExtract
+    | PipeSearch
+    | PipeJudge
+    | PipeCompose
+    | PipeDocGen
+    | PipeFunc
+    | PipeSequence
+    | PipeParallel
+    | PipeCondition
+    | PipeBatch
+    | PipeSignature,
     Field(discriminator="type"),
 ]
 
 
 def steps_of(pipe: Pipe) -> tuple[Step, ...]:
-    """The steps of a sequence or the branches of a parallel; none for other kinds."""
+    """The pipe steps of a sequence or the branches of a parallel; none for other kinds."""
     if isinstance(pipe, PipeSequence):
-        return pipe.steps
+        return tuple(step for step in pipe.steps if isinstance(step, Step))
     return pipe.branches if isinstance(pipe, PipeParallel) else ()
 
 

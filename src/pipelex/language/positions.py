@@ -55,6 +55,16 @@ class Positions:
                 return found
         return 1, 1
 
+    def path_at(self, line: int, column: int) -> Path:
+        """The path of the key or item that stands there, or last before; empty above the first."""
+        found: Path = ()
+        best = (0, 0)
+        for path, offset in self._keys.items():
+            place = self._line_and_column(offset)
+            if best <= place <= (line, column):
+                found, best = path, place
+        return found
+
     def has_value(self, path: Sequence[str | int]) -> bool:
         """Whether a value is written at exactly that path."""
         return tuple(path) in self._values

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from pipelex.language.bundle import ConceptDeclaration, FieldDeclaration
-from pipelex.language.findings import CONCEPT_REF, NATIVES_TO_COME, Findings, Path, did_you_mean, spoken
+from pipelex.language.findings import LEGACY, Findings, Path, did_you_mean, is_concept_ref, spoken
 from pipelex.values.concepts import FieldType
 from pipelex.values.natives import NATIVES
 
@@ -54,7 +54,7 @@ def read_concepts(table: object, findings: Findings) -> dict[str, ConceptDeclara
         if not _CODE.fullmatch(code):
             hint = f"a concept code is PascalCase: '{_pascal(code)}'"
             findings.error(path, "concept_code_error", f"'{code}' cannot be a concept code", hint)
-        elif f"native.{code}" in NATIVES or code in NATIVES_TO_COME:
+        elif f"native.{code}" in NATIVES:
             message = f"'{code}' is a native concept and cannot be declared again"
             findings.error(path, "native_concept_redeclaration", message, "use it as it is, or choose another code")
         if found := _concept(code, declared, path, findings):
@@ -72,7 +72,7 @@ def _concept(code: str, declared: object, path: Path, findings: Findings) -> Con
     table = findings.table_at(declared, path, INVALID, f"concept '{code}'")
     if table is None:
         return None
-    table = findings.close_keys(table, _CONCEPT_KEYS, path, f"concept '{code}'")
+    table = findings.close_keys(table, _CONCEPT_KEYS, path, f"concept '{code}'", INVALID)
     if "structure" in table and "refines" in table:
         message = f"concept '{code}' has both 'refines' and 'structure'"
         findings.error((*path, "structure"), INVALID, message, "a refinement inherits its parent's structure: drop one")
@@ -81,10 +81,20 @@ def _concept(code: str, declared: object, path: Path, findings: Findings) -> Con
     if "refines" in table:
         refines = findings.concept_ref(table["refines"], (*path, "refines"), INVALID, "'refines'")
     structure = None
-    if "structure" in table:
+    structure_class = None
+    if isinstance(table.get("structure"), str):
+        structure_class = table["structure"]
+        if not structure_class.strip():
+            findings.error((*path, "structure"), INVALID, f"the structure of '{code}' names no class")
+    elif "structure" in table:
         structure = _structure(code, table["structure"], (*path, "structure"), findings)
-    hints = findings.hints_at(table["hints"], (*path, "hints"), INVALID) if "hints" in table else {}
-    return ConceptDeclaration(description=description, refines=refines, structure=structure, hints=hints)
+    return ConceptDeclaration(
+        description=description,
+        refines=refines,
+        structure=structure,
+        structure_class=structure_class,
+        hints=findings.hints_at(table["hints"], (*path, "hints"), INVALID) if "hints" in table else {},
+    )
 
 
 def _description(table: dict[str, Any], path: Path, what: str, findings: Findings) -> str:
@@ -95,9 +105,6 @@ def _description(table: dict[str, Any], path: Path, what: str, findings: Finding
 
 
 def _structure(code: str, structure: object, path: Path, findings: Findings) -> dict[str, FieldDeclaration] | None:
-    if isinstance(structure, str):
-        findings.unsupported(path, "a structure that names a Python class", "write the fields as a table")
-        return None
     table = findings.table_at(structure, path, INVALID, f"the structure of '{code}'")
     if table is None:
         return None
@@ -107,7 +114,7 @@ def _structure(code: str, structure: object, path: Path, findings: Findings) -> 
         if isinstance(declared, str):
             # The language calls a shorthand field required, yet real methods leave it empty: never required here,
             # so that a decoder takes null for it (MTHDS section 24, item 1).
-            fields[name] = FieldDeclaration(description=declared)
+            fields[name] = FieldDeclaration(description=declared, is_shorthand=True)
         elif isinstance(declared, dict):
             fields[name] = _FieldReader(f"{code}.{name}", declared, (*path, name), findings).read()
         else:
@@ -131,7 +138,7 @@ class _FieldReader:
         self.name = name
         self.path = path
         self.findings = findings
-        self.table = findings.close_keys(table, _FIELD_KEYS, path, f"the field '{name}'")
+        self.table = findings.close_keys(table, _FIELD_KEYS, path, f"the field '{name}'", INVALID)
 
     def read(self) -> FieldDeclaration:
         """The field; what is wrong with it is noted and replaced by something harmless."""
@@ -172,7 +179,7 @@ class _FieldReader:
             return None
         other = _OTHER_WORDS.get(word.lower())
         hint = f"did you mean '{other}'?" if other in known else did_you_mean(word, known)
-        if hint is None and CONCEPT_REF.fullmatch(word) and "concept" in known:
+        if hint is None and is_concept_ref(word) and "concept" in known:
             reference = "item_concept_ref" if key == "item_type" else "concept_ref"
             hint = f'for a concept, write {key} = "concept" and {reference} = "{word}"'
         message = f"'{word}' is not a type that '{key}' may be, in the field '{self.name}'"
@@ -188,6 +195,9 @@ class _FieldReader:
         if kind and has_choices and kind not in _CHOICE_TYPES:
             message = f"the field '{self.name}' is {kind.value} and has choices"
             self._wrong("choices", message, f"a field with choices is {', '.join(_CHOICE_TYPES[:-1])} or number")
+        elif kind and has_choices and self.findings.strict:
+            message = f"the field '{self.name}' has choices, which say its type"
+            self.findings.warn((*self.path, "type"), INVALID, message, "drop 'type'")
         return kind or FieldType.TEXT
 
     def _choices(self) -> tuple[str, ...]:
@@ -216,9 +226,9 @@ class _FieldReader:
                 message = f"the list '{self.name}' does not say what its items are"
                 self.findings.warn(self.path, INVALID, message, 'add `item_type = "text"`')
             return None, self._reference("item_concept_ref", wanted=False)
-        if isinstance(word, str) and CONCEPT_REF.fullmatch(word) and "item_concept_ref" not in self.table:
+        if isinstance(word, str) and is_concept_ref(word) and "item_concept_ref" not in self.table:
             hint = f'write item_type = "concept" and item_concept_ref = "{word}"'
-            self.findings.warn((*self.path, "item_type"), INVALID, "a concept in 'item_type' is an old spelling", hint)
+            self.findings.dated((*self.path, "item_type"), INVALID, "a concept in 'item_type' is an old spelling", hint)
             return FieldType.CONCEPT, self.findings.concept_ref(word, (*self.path, "item_type"), INVALID, "'item_type'")
         item_type = self._word("item_type", _ITEM_TYPES)
         return item_type, self._reference("item_concept_ref", wanted=item_type is FieldType.CONCEPT)
@@ -248,6 +258,10 @@ class _FieldReader:
                 self._wrong(key, f"the dict '{self.name}' has no '{key}'", f'add `{key} = "text"`')
         if "key_type" in given and self.table["key_type"] not in ("text", "str"):
             self._wrong("key_type", "the keys of a dict are texts", 'write `key_type = "text"`')
+        elif self.table.get("key_type") == "str":
+            self.findings.dated(
+                (*self.path, "key_type"), LEGACY, "'str' is an old spelling", 'write `key_type = "text"`'
+            )
         if "value_type" not in given or self.table["value_type"] == "Any":
             return None
         return self._word("value_type", _VALUE_TYPES)

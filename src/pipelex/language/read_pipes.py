@@ -1,6 +1,6 @@
 """The `[pipe]` table of a file, read into the classes of `pipes` (MTHDS sections 8 to 9A). Pure.
 
-Old spellings are rewritten here, with a warning; what this version lacks is refused here; pydantic judges the rest.
+Old spellings are rewritten here, and told; pydantic judges what no rule of the language words otherwise.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from pipelex.language.findings import SNAKE, Findings, Path, did_you_mean, spoken
+from pipelex.language.findings import LEGACY, SNAKE, Findings, Path, did_you_mean, spoken
 from pipelex.language.pipes import (
     OUTCOME_WORDS,
     BasePipe,
@@ -17,52 +17,73 @@ from pipelex.language.pipes import (
     PipeBatch,
     PipeCompose,
     PipeCondition,
+    PipeDocGen,
     PipeExtract,
     PipeFunc,
+    PipeImgGen,
+    PipeJudge,
     PipeLLM,
     PipeParallel,
+    PipeSearch,
     PipeSequence,
-    Step,
+    PipeSignature,
+    PipeStructure,
 )
 from pipelex.language.read_construct import read_construct
+from pipelex.language.read_judge import KIND_KEYS, read_questions
+from pipelex.language.read_makers import read_document, read_image, read_search
 from pipelex.language.read_model import read_model
+from pipelex.language.read_steps import read_steps
 from pipelex.values.slots import Slot
 
 KINDS: dict[str, type[BasePipe]] = {
     kind.__name__: kind
     for kind in (
         PipeLLM,
-        PipeExtract,
-        PipeCompose,
+        PipeStructure,
         PipeFunc,
+        PipeImgGen,
+        PipeExtract,
+        PipeSearch,
+        PipeJudge,
+        PipeCompose,
+        PipeDocGen,
         PipeSequence,
         PipeParallel,
         PipeCondition,
         PipeBatch,
     )
 }
-KINDS_TO_COME = ("PipeStructure", "PipeImgGen", "PipeSearch", "PipeJudge", "PipeDocGen", "PipeSignature")
+"""The kinds of pipe that `type` may name, in the order of the language."""
 
-LEGACY = "legacy_spelling"
-"""The code of warnings about spellings that only older versions of the language know."""
-
+_SIGNATURE = "PipeSignature"
 _SIGNATURE_KEYS = ("description", "inputs", "output", "signature_for")
 _COMMON_KEYS = ("type", "description", "inputs", "output")
-_STEP_KEYS = tuple(Step.model_fields)
 _TEMPLATE_KEYS = ("template", "category", "templating_style", "extra_context")
 
-_KEYS_TO_COME: dict[str, tuple[str, ...]] = {
-    "PipeLLM": ("model_to_structure",),
-    "PipeExtract": ("page_image_captions", "render_js", "include_raw_html"),
-    "PipeBatch": ("max_concurrency",),
-    "PipeCondition": ("add_alias_from_expression_to",),
+_FAMILIES = {
+    "PipeLLM": "llm",
+    "PipeStructure": "llm",
+    "PipeImgGen": "img_gen",
+    "PipeExtract": "extract",
+    "PipeSearch": "search",
+    "PipeJudge": "judgment",
 }
-"""Keys of the language that this version lacks; `false` asks for nothing and is accepted."""
 
 _OLD_KEYS: dict[str, dict[str, str]] = {
     "PipeLLM": {"prompt_template": "prompt"},
     "PipeCondition": {"pipe_map": "outcomes", "default_pipe_code": "default_outcome"},
 }
+
+
+def _known_keys(kind: type[BasePipe]) -> tuple[str, ...]:
+    own = (field.alias or name for name, field in kind.model_fields.items() if name != "input_hints")
+    kind_keys = KIND_KEYS if kind is PipeJudge else ()
+    return tuple(dict.fromkeys((*_COMMON_KEYS, *own, *kind_keys)))
+
+
+_CLASSES: dict[str, type[BasePipe]] = {**KINDS, _SIGNATURE: PipeSignature}
+_KNOWN_KEYS = {name: _known_keys(kind) for name, kind in _CLASSES.items()}
 
 
 def read_pipes(table: object, findings: Findings) -> dict[str, Pipe]:
@@ -82,24 +103,29 @@ def read_pipes(table: object, findings: Findings) -> dict[str, Pipe]:
 
 
 def _kind(code: str, body: dict[str, Any], path: Path, findings: Findings) -> str | None:
-    """The name of the kind of a pipe, if this version knows it."""
+    """The name of the kind of a pipe; None, with the mistake noted, if it has none."""
     kind = body.get("type")
     if kind is None:
         if all(key in _SIGNATURE_KEYS for key in body):
-            findings.unsupported(path, f"a signature (pipe '{code}' has no type)", f"add `type`: {', '.join(KINDS)}")
-            return None
+            return _SIGNATURE
         close = next((key for key in body if did_you_mean(key, ["type"])), None)
         hint = f"did you mean 'type' where it says '{close}'?" if close else f"add `type`: {', '.join(KINDS)}"
         findings.error(path, "missing_pipe_type", f"pipe '{code}' has no type", hint)
-    elif kind in KINDS_TO_COME:
-        findings.unsupported((*path, "type"), str(kind))
+    elif kind == _SIGNATURE:
+        hint = "drop the type: a table without one is a signature"
+        findings.dated((*path, "type"), "legacy_signature_type", f"'{_SIGNATURE}' is an old spelling", hint)
+        return _SIGNATURE
     elif not isinstance(kind, str) or kind not in KINDS:
-        shown = f"'{kind}'" if isinstance(kind, str) else spoken(kind)
-        hint = did_you_mean(str(kind), (*KINDS, *KINDS_TO_COME)) or f"the types are {', '.join(KINDS)}"
-        findings.error((*path, "type"), "unknown_pipe_type", f"{shown} is not a type of pipe", hint)
+        _note_unknown_kind(kind, (*path, "type"), findings)
     else:
         return kind
     return None
+
+
+def _note_unknown_kind(kind: object, path: Path, findings: Findings) -> None:
+    shown = f"'{kind}'" if isinstance(kind, str) else spoken(kind)
+    hint = did_you_mean(str(kind), KINDS) or f"the types are {', '.join(KINDS)}"
+    findings.error(path, "unknown_pipe_type", f"{shown} is not a type of pipe", hint)
 
 
 class _PipeReader:
@@ -116,11 +142,31 @@ class _PipeReader:
         """The pipe, or None when something is wrong with it."""
         self._read_inputs()
         self._read_output()
+        self._read_models()
+        self._read_own_keys()
+        try:
+            return _CLASSES[self.kind].model_validate(self.table, strict=True)  # type: ignore[return-value]
+        except ValidationError as error:
+            codes = {"function_name": "pipe_factory", "format": "pipe_factory"}
+            self.findings.invalid(error, self.path, self.what, codes)
+            return None
+
+    def _read_own_keys(self) -> None:
+        """Rewrite the keys that only this kind of pipe has."""
+        where = (self.table, self.path, self.what, self.findings)
         match self.kind:
-            case "PipeLLM" | "PipeExtract":
-                self._read_model()
+            case "PipeLLM":
+                self._read_style()
+            case "PipeImgGen":
+                read_image(*where)
+            case "PipeSearch":
+                read_search(*where)
+            case "PipeJudge":
+                read_questions(*where)
             case "PipeCompose":
                 self._read_compose()
+            case "PipeDocGen":
+                read_document(*where)
             case "PipeSequence":
                 self._read_steps("steps", is_parallel=False)
             case "PipeParallel":
@@ -129,17 +175,14 @@ class _PipeReader:
                 self._read_outcomes()
             case "PipeBatch":
                 self._read_batch()
-        try:
-            return KINDS[self.kind].model_validate(self.table, strict=True)  # type: ignore[return-value]
-        except ValidationError as error:
-            self.findings.invalid(error, self.path, self.what, {"function_name": "pipe_factory"})
-            return None
+            case "PipeSignature":
+                self._read_signature()
 
     def _error(self, key: str, code: str, message: str, hint: str | None = None) -> None:
         self.findings.error((*self.path, key), code, f"{self.what}: {message}", hint)
 
-    def _warn(self, key: str, code: str, message: str, hint: str | None = None) -> None:
-        self.findings.warn((*self.path, key), code, f"{self.what}: {message}", hint)
+    def _dated(self, key: str, code: str, message: str, hint: str | None = None) -> None:
+        self.findings.dated((*self.path, key), code, f"{self.what}: {message}", hint)
 
     def _known_keys(self, table: dict[str, Any]) -> dict[str, Any]:
         """The table under today's keys, with each old, missing or unknown key noted."""
@@ -147,38 +190,27 @@ class _PipeReader:
             if old in table:
                 self._rename(table, old, new)
         if self.kind == "PipeParallel" and "combined_output" in table:
-            self._warn("combined_output", LEGACY, "'combined_output' is an old spelling", "declare it as 'output'")
+            self._dated("combined_output", LEGACY, "'combined_output' is an old spelling", "declare it as 'output'")
             table["output"] = table.pop("combined_output")
         if self.kind == "PipeBatch" and "batch_params" in table:
             self._unpack_batch_params(table)
-        for key in _KEYS_TO_COME.get(self.kind, ()):
-            if table.pop(key, False) is not False:
-                self.findings.unsupported((*self.path, key), f"'{key}' of a {self.kind}")
-        if self.kind == "PipeLLM":
-            self._drop_llm_keys(table)
-        own = (field.alias or name for name, field in KINDS[self.kind].model_fields.items() if name != "input_hints")
-        known = tuple(dict.fromkeys((*_COMMON_KEYS, *own)))
-        return self.findings.close_keys(table, known, self.path, f"a {self.kind}")
+        if self.kind == "PipeLLM" and "prompting_target" in table:
+            del table["prompting_target"]
+            self._dated("prompting_target", LEGACY, "'prompting_target' is ignored", "remove it")
+        if self.kind == _SIGNATURE:
+            table["type"] = _SIGNATURE
+        what = "a signature" if self.kind == _SIGNATURE else f"a {self.kind}"
+        return self.findings.close_keys(table, _KNOWN_KEYS[self.kind], self.path, what)
 
     def _rename(self, table: dict[str, Any], old: str, new: str) -> None:
         if new in table:
             self._error(old, "blueprint_validation", f"'{old}' is the old spelling of '{new}', and both are there")
             del table[old]
             return
-        self._warn(old, LEGACY, f"'{old}' is an old spelling", f"write '{new}'")
+        self._dated(old, LEGACY, f"'{old}' is an old spelling", f"write '{new}'")
         table[new] = table.pop(old)
         if old == "pipe_map" and not {"default_pipe_code", "default_outcome"} & set(table):
             table["default_outcome"] = "fail"
-
-    def _drop_llm_keys(self, table: dict[str, Any]) -> None:
-        if "prompting_target" in table:
-            del table["prompting_target"]
-            self._warn("prompting_target", LEGACY, "'prompting_target' is ignored", "remove it")
-        method = table.pop("structuring_method", "direct")
-        if method == "preliminary_text":
-            self.findings.unsupported((*self.path, "structuring_method"), "structuring_method = 'preliminary_text'")
-        elif method != "direct":
-            self._error("structuring_method", "blueprint_validation", "'structuring_method' must be 'direct'")
 
     def _unpack_batch_params(self, table: dict[str, Any]) -> None:
         params = table.pop("batch_params")
@@ -186,7 +218,9 @@ class _PipeReader:
         if not isinstance(params, dict) or not all(key in names for key in params):
             self._error("batch_params", "blueprint_validation", f"'batch_params' must be a table of {', '.join(names)}")
             return
-        self._warn("batch_params", LEGACY, "'batch_params' is an old spelling", f"write {' and '.join(names.values())}")
+        self._dated(
+            "batch_params", LEGACY, "'batch_params' is an old spelling", f"write {' and '.join(names.values())}"
+        )
         for old, value in params.items():
             table.setdefault(names[old], value)
 
@@ -220,7 +254,9 @@ class _PipeReader:
             self.findings.error(path, "invalid_input_name", f"{self.what}: '{name}' cannot be an input name", hint)
         elif len(segments) > 1:
             hint = f"declare '{segments[0]}' and write the path '{name}' where it is used"
-            self.findings.warn(path, "invalid_input_name", f"{self.what}: dotted input names are an old spelling", hint)
+            self.findings.dated(
+                path, "invalid_input_name", f"{self.what}: dotted input names are an old spelling", hint
+            )
         if isinstance(spelling, dict):
             table = self.findings.close_keys(spelling, ("concept", "hints"), path, f"the input '{name}'")
             if "hints" in table:
@@ -242,7 +278,7 @@ class _PipeReader:
         if not slot.is_list and slot.concept != "Anything" and (is_pages or self.kind == "PipeBatch"):
             plural = Slot(slot.concept, is_list=True)
             message = f"the output of a {self.kind} is a list: read as '{plural}'"
-            self._warn("output", "inadequate_output_multiplicity", message, f'write `output = "{plural}"`')
+            self._dated("output", "inadequate_output_multiplicity", message, f'write `output = "{plural}"`')
             slot = plural
         self.table["output"] = slot
 
@@ -259,12 +295,20 @@ class _PipeReader:
         concept = self.findings.concept_ref(slot.concept, path, "slot_syntax", what)
         return slot if concept else None
 
-    def _read_model(self) -> None:
-        if "model" in self.table:
-            family = "llm" if self.kind == "PipeLLM" else "extract"
-            self.table["model"] = read_model(self.table["model"], family, (*self.path, "model"), self.findings)
+    def _read_models(self) -> None:
+        family = _FAMILIES.get(self.kind)
+        for key in ("model", "model_to_structure"):
+            if family is not None and key in self.table:
+                self.table[key] = read_model(self.table[key], family, (*self.path, key), self.findings)
+
+    def _read_style(self) -> None:
         if "templating_style" in self.table:
-            self.table["templating_style"] = self._style(self.table["templating_style"], (*self.path,))
+            self.table["templating_style"] = self._style(self.table["templating_style"], self.path)
+
+    def _read_signature(self) -> None:
+        kind = self.table.get("signature_for")
+        if "signature_for" in self.table and (not isinstance(kind, str) or kind not in KINDS):
+            _note_unknown_kind(self.table.pop("signature_for"), (*self.path, "signature_for"), self.findings)
 
     def _style(self, style: object, path: Path) -> object:
         if isinstance(style, dict) and "tag_style" not in style:
@@ -298,42 +342,9 @@ class _PipeReader:
             )
 
     def _read_steps(self, key: str, *, is_parallel: bool) -> None:
-        steps = self.table.get(key)
-        if not isinstance(steps, list):
-            return
-        read: list[object] = []
-        for index, step in enumerate(steps):
-            path = (*self.path, key, index)
-            if isinstance(step, dict) and "from" in step:
-                if is_parallel:
-                    message = f"{self.what}: a branch cannot be a binding ('from')"
-                    self.findings.error((*path, "from"), "binding_step_invalid", message)
-                else:
-                    self.findings.unsupported((*path, "from"), "a binding step ('from')")
-            else:
-                read.append(self._step(step, path) if isinstance(step, dict) else step)
-        self.table[key] = tuple(read)
-
-    def _step(self, step: dict[str, Any], path: Path) -> dict[str, Any]:
-        step = self.findings.close_keys(step, _STEP_KEYS, path, f"a step of {self.what}", "blueprint_validation")
-        if isinstance(step.get("pipe"), str):
-            self.findings.pipe_ref(step["pipe"], (*path, "pipe"), self.what)
-        if isinstance(step.get("batch_over"), str) and "." in step["batch_over"]:
-            self.findings.unsupported((*path, "batch_over"), f"a path in 'batch_over' ({step['batch_over']!r})")
-        for key in ("result", "batch_as"):
-            self._check_stored(step.get(key), (*path, key))
-        return step
-
-    def _check_stored(self, name: object, path: Path) -> None:
-        """Names that results are stored under: odd ones are an old habit, `_bound_` is ours (rule 34)."""
-        if not isinstance(name, str) or SNAKE.fullmatch(name):
-            return
-        message = f"{self.what}: '{name}' is not a plain name"
-        hint = "a name is snake_case, and does not start with an underscore"
-        if name.startswith("_bound_") or not name:
-            self.findings.error(path, "invalid_input_name", message, hint)
-        else:
-            self.findings.warn(path, "invalid_input_name", message, hint)
+        if key in self.table:
+            path = (*self.path, key)
+            self.table[key] = read_steps(self.table[key], path, self.what, self.findings, is_parallel=is_parallel)
 
     def _read_outcomes(self) -> None:
         outcomes = self.table.get("outcomes")
@@ -343,13 +354,17 @@ class _PipeReader:
         for path, target in targets:
             if isinstance(target, str) and target not in OUTCOME_WORDS:
                 self.findings.pipe_ref(target, (*self.path, *path), self.what)
+        self._check_stored("add_alias_from_expression_to")
+
+    def _check_stored(self, key: str) -> None:
+        self.findings.stored_name(self.table.get(key), (*self.path, key), self.what)
 
     def _read_batch(self) -> None:
         if isinstance(self.table.get("branch_pipe_code"), str):
             self.findings.pipe_ref(self.table["branch_pipe_code"], (*self.path, "branch_pipe_code"), self.what)
-        self._check_stored(self.table.get("input_item_name"), (*self.path, "input_item_name"))
+        self._check_stored("input_item_name")
         lists = [name for name, slot in self.table.get("inputs", {}).items() if slot.is_list]
         if "input_list_name" not in self.table and lists:
             hint = f'add `input_list_name = "{lists[0]}"`'
-            self._warn("input_list_name", LEGACY, f"no 'input_list_name': the list is taken to be '{lists[0]}'", hint)
+            self._dated("input_list_name", LEGACY, f"no 'input_list_name': the list is taken to be '{lists[0]}'", hint)
             self.table["input_list_name"] = lists[0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -15,12 +15,12 @@ from jinja2.meta import TrackingCodeGenerator
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from pipelex.language.pipes import PipeCondition
-from pipelex.language.template_reads import METADATA_NAMES, Reader
+from pipelex.language.template_reads import METADATA_NAMES, Read, Reader
 
 FILTERS_BY_CATEGORY: dict[str, tuple[str, ...]] = {
     "basic": ("format", "tag"),
     "expression": (),
-    "html": ("format", "tag", "escape_script_tag"),
+    "html": ("format", "tag", "escape_script_tag", "markdown"),
     "markdown": ("format", "tag", "escape_script_tag"),
     "mermaid": (),
     "llm_prompt": ("format", "tag", "with_images"),
@@ -37,6 +37,14 @@ GLOBALS = ("range", "dict", "cycler", "joiner", "namespace")
 RESERVED_NAMES = ("preliminary_text", "place_holder")
 """Variables that are never reported as missing, with every name that starts with `_`."""
 
+_JINJA = re.compile(r"\{[{%#]|\r")
+_KEYWORDS = ("and", "else", "elif", "if", "in", "is", "not", "or", "true", "false", "none", "True", "False", "None")
+_SPECIAL_NAMES = frozenset((*_KEYWORDS, "loop", "self", "super", "caller", "varargs", "kwargs", *GLOBALS))
+"""Names that mean something to Jinja: what they are depends on where they stand."""
+
+_LARGE = 300
+"""A template of more nodes than this is compiled, so that what is too deep for Jinja is told early."""
+
 _NO_SIGILS = ("expression",)
 _LOADING = {nodes.Include: "include", nodes.Import: "import", nodes.FromImport: "from", nodes.Extends: "extends"}
 
@@ -49,7 +57,7 @@ _SIGILS = re.compile(
         | \{\# (?:(?!\#\})[\s\S])*+ (?:\#\}|\Z)
       )
     | (?P<literal>\$\$|@@)
-    | (?<!\w) (?P<mark>@\?|@|\$) (?P<path>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)
+    | (?P<brace>\{)? (?<!\w) (?P<mark>@\?|@|\$) (?P<path>[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*)
     """,
     re.VERBOSE,
 )
@@ -69,10 +77,12 @@ def _expanded(found: re.Match[str]) -> str:
     if found["literal"]:
         return found[0][0]
     path = found["path"]
+    # A brace just before a sigil would join its own braces.
+    brace = "{{ '{' }}" if found["brace"] else ""
     if found["mark"] == "$":
-        return f"{{{{ {path} | format() }}}}"
+        return f"{brace}{{{{ {path} | format() }}}}"
     block = f'{{{{ {path} | tag("{path}") }}}}'
-    return block if found["mark"] == "@" else f"{{% if {path} %}}{block}{{% endif %}}"
+    return brace + (block if found["mark"] == "@" else f"{{% if {path} %}}{block}{{% endif %}}")
 
 
 @dataclass(frozen=True)
@@ -155,29 +165,48 @@ def unguarded_line(text: str, category: str, name: str) -> int:
     return 1 if isinstance(found, Fault) else found[1].get(name, 1)
 
 
+_Examined = tuple[TemplateUse, dict[str, int]]
+
+
 @lru_cache(maxsize=2048)
-def _examined(text: str, category: str) -> tuple[TemplateUse, dict[str, int]] | Fault:
+def _examined(text: str, category: str) -> _Examined | Fault:
     """The use of a template, and the line where each root is first read without a guard; or what is wrong with it."""
+    if (reads := _sigil_reads(text, category)) is not None:
+        return _summed(reads, [])
     try:
         tree = parse(text, category)
-        _refuse_unknown(tree, category)
-        free = _free_names(tree)
+        is_plain = _refuse_unknown(tree, category)
         reader = Reader()
         reader.read_template(tree)
+        reads = reader.reads
+        if not is_plain or any(read.root in _SPECIAL_NAMES for read in reads):
+            # Both must agree: Jinja alone lists names that one branch assigns and nobody reads; the walk alone knows
+            # no blocks.
+            free = _free_names(tree)
+            reads = [read for read in reads if read.root in free or read.root in GLOBALS]
     except TemplateSyntaxError as error:
         return Fault(error.lineno or 1, _sentence(error.message or "the template cannot be read"))
     except RecursionError:
         return Fault(1, "the template is nested too deeply")
-    # Both must agree: Jinja alone lists names that one branch assigns and nobody reads; the walk alone knows no blocks.
-    outside = [read for read in reader.reads if read.root in free and not _is_reserved(read.root)]
+    return _summed(reads, reader.private)
+
+
+def _summed(reads: Iterable[Read], private: list[tuple[str, int]]) -> _Examined:
+    outside: list[Read] = []
+    shadowed: dict[str, None] = {}
+    for read in reads:
+        if read.root in GLOBALS:
+            shadowed[read.root] = None
+        elif not _is_reserved(read.root):
+            outside.append(read)
     lines: dict[str, int] = {}
-    for name, line in [*((read.root, read.line) for read in outside), *reader.private]:
+    for name, line in [*((read.root, read.line) for read in outside), *private]:
         lines.setdefault(name, line)
     use = TemplateUse(
         roots=tuple(dict.fromkeys(read.root for read in outside)),
         paths=tuple(dict.fromkeys(read.path for read in outside)),
-        private=tuple(dict.fromkeys(name for name, _ in reader.private)),
-        globals=tuple(dict.fromkeys(read.root for read in reader.reads if read.root in GLOBALS)),
+        private=tuple(dict.fromkeys(name for name, _ in private)),
+        globals=tuple(shadowed),
         lines=lines,
     )
     unguarded: dict[str, int] = {}
@@ -185,6 +214,24 @@ def _examined(text: str, category: str) -> tuple[TemplateUse, dict[str, int]] | 
         if not read.is_safe:
             unguarded.setdefault(read.root, read.line)
     return use, unguarded
+
+
+def _sigil_reads(text: str, category: str) -> list[Read] | None:
+    """What a template without Jinja of its own reads: most prompts are such. None when Jinja must tell."""
+    if _JINJA.search(text) or not {"format", "tag"} <= set(FILTERS_BY_CATEGORY[category]):
+        return None
+    reads: list[Read] = []
+    line, at = 1, 0
+    for found in _SIGILS.finditer(text):
+        path = found["path"]
+        if path is None:
+            continue
+        root, dot, _ = path.partition(".")
+        if not path.isascii() or root in _SPECIAL_NAMES or "._" in path:
+            return None
+        line, at = line + text.count("\n", at, found.start()), found.start()
+        reads.append(Read(root, path, line, is_safe=found["mark"] == "@?" and not dot))
+    return reads
 
 
 def _is_reserved(name: str) -> bool:
@@ -228,20 +275,42 @@ def _free_names(tree: nodes.Template) -> frozenset[str]:
     return frozenset(generator.undeclared_identifiers)
 
 
-def _refuse_unknown(tree: nodes.Template, category: str) -> None:
+def _refuse_unknown(tree: nodes.Template, category: str) -> bool:
+    """Refuse what no template of this category may hold; whether it binds names only by plain loops."""
     environment = _environment(category)
-    for tag in tree.find_all(tuple(_LOADING)):
-        raise TemplateSyntaxError(f"{{% {_LOADING[type(tag)]} %}} is refused: templates load no others", tag.lineno)
-    for switch in tree.find_all(nodes.EvalContextModifier):
-        if not all(isinstance(option.value, nodes.Const) for option in switch.options):
-            raise TemplateSyntaxError("{% autoescape %} takes true or false only", switch.lineno)
-    for node in tree.find_all(nodes.Filter):
-        if node.name in REFUSED_FILTERS:
-            message = f"the filter '{node.name}' is refused: its results cannot be replayed"
-            raise TemplateSyntaxError(message, node.lineno)
-        _refuse_name("filter", node, environment.filters)
-    for test in tree.find_all(nodes.Test):
-        _refuse_name("test", test, environment.tests)
+    is_plain, count = True, 0
+    waiting: list[nodes.Node] = [tree]
+    while waiting:
+        node = waiting.pop()
+        count += 1
+        match node:
+            case nodes.Name() | nodes.Const() | nodes.TemplateData():
+                continue
+            case nodes.Filter():
+                _refuse_filter(node, environment.filters)
+            case nodes.Test():
+                _refuse_name("test", node, environment.tests)
+            case nodes.EvalContextModifier():
+                if not all(isinstance(option.value, nodes.Const) for option in node.options):
+                    raise TemplateSyntaxError("{% autoescape %} takes true or false only", node.lineno)
+            case nodes.For():
+                is_plain = is_plain and isinstance(node.target, nodes.Name) and node.target.name != "loop"
+            case nodes.Template() | nodes.Output() | nodes.If():
+                pass
+            case nodes.Stmt():
+                if type(node) in _LOADING:
+                    message = f"{{% {_LOADING[type(node)]} %}} is refused: templates load no others"
+                    raise TemplateSyntaxError(message, node.lineno)
+                is_plain = False
+        waiting.extend(reversed(list(node.iter_child_nodes())))
+    return is_plain and count <= _LARGE
+
+
+def _refuse_filter(node: nodes.Filter, known: Mapping[str, Any]) -> None:
+    if node.name in REFUSED_FILTERS:
+        message = f"the filter '{node.name}' is refused: its results cannot be replayed"
+        raise TemplateSyntaxError(message, node.lineno)
+    _refuse_name("filter", node, known)
 
 
 def _refuse_name(what: str, node: nodes.Filter | nodes.Test, known: Mapping[str, Any]) -> None:

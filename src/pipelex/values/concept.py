@@ -40,9 +40,11 @@ class Field(Frozen):
     value_type: FieldType | None = None
     concept: str | None = None
     minimum: float | None = None
-    """Natives only: the lowest value allowed."""
+    """Natives only: the lowest number allowed, in a dict for each of its values."""
     maximum: float | None = None
-    """Natives only: the highest value allowed."""
+    """Natives only: the highest number allowed, in a dict for each of its values."""
+    key_pattern: str | None = None
+    """Natives only: what each key of a dict must match."""
     hints: dict[str, str] = {}
 
 
@@ -59,6 +61,8 @@ class Concept(Frozen):
     is_open: bool = False
     """Natives only (Composite, Dynamic, Anything): any keys are allowed."""
     hints: dict[str, str] = {}
+    structure_class: str | None = None
+    """The name of the Python class that the fields were read from."""
 
     @property
     def code(self) -> str:

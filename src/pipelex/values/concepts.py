@@ -27,6 +27,16 @@ class Concepts(Mapping[str, Concept]):
     def __len__(self) -> int:
         return len(self._all)
 
+    def with_components(self, components: Mapping[str, str]) -> Concepts:
+        """The same concepts, but for a Composite whose components are known; the others of it stay free."""
+        composite = self["native.Composite"]
+        known = {
+            name: Field(description=name, type=FieldType.CONCEPT, concept=ref)
+            for name, ref in components.items()
+            if ref in self
+        }
+        return Concepts({**self, composite.ref: composite.model_copy(update={"fields": known})}) if known else self
+
     def ancestry(self, ref: str) -> tuple[str, ...]:
         """`ref`, then its parents, nearest first. Ends at the first repeat, so that a cycle does not loop."""
         chain: list[str] = []

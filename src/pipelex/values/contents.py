@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from typing import Any, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, SerializeAsAny, StrictBool, StrictFloat, StrictInt
+from pydantic import BaseModel, ConfigDict, Field, SerializeAsAny, StrictBool, StrictFloat, StrictInt
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A probability, or another share of one."""
 
 
 class StuffContent(BaseModel):
@@ -44,10 +47,34 @@ class YesNoContent(StuffContent):
     """A yes or a no, with the probability of yes if it is known."""
 
     yes_no: StrictBool
-    probability: float | None = None
+    probability: Share | None = None
 
     def __str__(self) -> str:
         return "yes" if self.yes_no else "no"
+
+
+class ChoiceContent(StuffContent):
+    """The option that was chosen; the numbers are there when they could be measured."""
+
+    choice: str
+    confidence: Share | None = None
+    probabilities: dict[str, Share] | None = None
+
+    def __str__(self) -> str:
+        return self.choice
+
+
+class RatingContent(StuffContent):
+    """The level that was given, from 0 up; `position` is the expected level, `probabilities` go by level."""
+
+    level: Annotated[StrictInt, Field(ge=0)]
+    label: str | None = None
+    confidence: Share | None = None
+    probabilities: dict[Annotated[str, Field(pattern="^[0-9]+$")], Share] | None = None
+    position: StrictInt | StrictFloat | None = None
+
+    def __str__(self) -> str:
+        return str(self.level) if self.label is None else self.label
 
 
 class DateContent(StuffContent):
@@ -125,6 +152,16 @@ class JSONContent(StuffContent):
     json_obj: dict[str, Any]
 
 
+class SearchResultContent(StuffContent):
+    """An answer with its sources."""
+
+    answer: str
+    sources: list[DocumentContent]
+
+    def __str__(self) -> str:
+        return self.answer
+
+
 class DynamicContent(StuffContent):
     """A content with any keys, read as attributes."""
 
@@ -150,6 +187,8 @@ NATIVE_CLASSES: dict[str, type[StuffContent]] = {
     "native.Text": TextContent,
     "native.Number": NumberContent,
     "native.YesNo": YesNoContent,
+    "native.Choice": ChoiceContent,
+    "native.Rating": RatingContent,
     "native.Date": DateContent,
     "native.Time": TimeContent,
     "native.Image": ImageContent,
@@ -158,6 +197,7 @@ NATIVE_CLASSES: dict[str, type[StuffContent]] = {
     "native.TextAndImages": TextAndImagesContent,
     "native.Page": PageContent,
     "native.JSON": JSONContent,
+    "native.SearchResult": SearchResultContent,
     "native.Composite": DynamicContent,
     "native.Dynamic": DynamicContent,
     "native.Anything": DynamicContent,

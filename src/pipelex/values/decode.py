@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 
@@ -10,12 +11,16 @@ from pydantic import JsonValue
 
 from pipelex.values.clock import read_date, read_datetime, read_time
 from pipelex.values.concepts import Concepts, Field, FieldType
+from pipelex.values.natives import NATIVES
+from pipelex.values.older import renewed
 from pipelex.values.slots import Slot
 
 LIGHT_KEYS: dict[str, str] = {
     "native.Text": "text",
     "native.Number": "number",
     "native.YesNo": "yes_no",
+    "native.Choice": "choice",
+    "native.Rating": "level",
     "native.Date": "date",
     "native.Time": "time",
     "native.Html": "inner_html",
@@ -34,18 +39,21 @@ _NOUNS = {
     FieldType.TIME: "a time such as 14:30",
 }
 _LIGHT_NOUNS = {
+    "native.Choice": "the key of an option, or an object with a choice",
+    "native.Rating": "the index of a level, or an object with a level",
     "native.Html": "a text of HTML, or an object with inner_html",
     "native.Image": "the url or path of an image, or an object with a url",
     "native.Document": "the url or path of a document, or an object with a url",
 }
-_CONTENT_KEYS = {
-    FieldType.TEXT: "text",
-    FieldType.INTEGER: "number",
-    FieldType.NUMBER: "number",
-    FieldType.BOOLEAN: "yes_no",
-    FieldType.DATE: "date",
-    FieldType.TIME: "time",
+_PLAIN_NATIVES: dict[FieldType, tuple[str, ...]] = {
+    FieldType.TEXT: ("native.Text", "native.Choice"),
+    FieldType.INTEGER: ("native.Number", "native.Rating"),
+    FieldType.NUMBER: ("native.Number", "native.Rating"),
+    FieldType.BOOLEAN: ("native.YesNo",),
+    FieldType.DATE: ("native.Date",),
+    FieldType.TIME: ("native.Time",),
 }
+"""The natives whose contents are read as a plain value of that type, where one is declared."""
 _ITEM = "Item of a list"
 _NESTING_LIMIT = 32
 
@@ -58,13 +66,16 @@ class Mismatch(ValueError):
         self.problems = problems
 
 
-def decode(data: JsonValue, slot: Slot, concepts: Concepts, *, path: str = "") -> JsonValue:
+def decode(
+    data: JsonValue, slot: Slot, concepts: Concepts, *, path: str = "", notes: list[str] | None = None
+) -> JsonValue:
     """Return `data` normalised to what `slot` declares: every field present, in order of declaration, dates as ISO.
 
     A list slot takes an array (items that are arrays are fitted item by item; the count holds for the outer one) or
-    `{"items": [...]}`. An optional slot takes null. `path` is where the data stands, for messages. Raises Mismatch.
+    `{"items": [...]}`. An optional slot takes null. `path` is where the data stands, for messages. With `notes`, older
+    spellings are accepted, and unknown fields of structures left out; each is told there. Raises Mismatch.
     """
-    decoder = _Decoder(concepts)
+    decoder = _Decoder(concepts, notes)
     fitted = decoder.slot(data, slot, path)
     if decoder.problems:
         raise Mismatch(decoder.problems)
@@ -112,7 +123,19 @@ def is_wrapped_list(data: JsonValue) -> bool:
     return isinstance(data, dict) and list(data) == ["items"] and isinstance(data["items"], list)
 
 
+def plain_value(data: JsonValue, type: FieldType) -> JsonValue:
+    """The scalar inside a content of a native, where a scalar of that type is wanted; other data as it is."""
+    if isinstance(data, dict):
+        for native in _PLAIN_NATIVES.get(type, ()):
+            key = LIGHT_KEYS[native]
+            if data.get(key) is not None and data.keys() <= NATIVES[native].fields.keys():  # type: ignore[union-attr]
+                return data[key]
+    return data
+
+
 def _number(text: str) -> int | float | None:
+    if "_" in text:
+        return None  # Python reads 1_000, people do not write it
     try:
         return int(text)
     except ValueError:
@@ -128,15 +151,23 @@ def _some(names: list[str], limit: int = 8) -> str:
     return ", ".join(names[:limit]) + (", ..." if len(names) > limit else "")
 
 
+_HALF = "holds half a character, which no file can hold"
+
+
 class _Decoder:
     """One decoding: walks the data, and collects problems instead of stopping at the first."""
 
-    def __init__(self, concepts: Concepts) -> None:
+    def __init__(self, concepts: Concepts, notes: list[str] | None = None) -> None:
         self.concepts = concepts
+        self.notes = notes
         self.problems: list[str] = []
 
     def fail(self, path: str, sentence: str) -> None:
         self.problems.append(f"{path or 'value'}: {sentence}")
+
+    def note(self, path: str, sentence: str) -> None:
+        if self.notes is not None:
+            self.notes.append(f"{path}: {sentence}")
 
     def expected(self, path: str, noun: str, data: JsonValue) -> None:
         self.fail(path, f"expected {noun}, found {describe(data)}")
@@ -169,6 +200,8 @@ class _Decoder:
             return self.open_content(data, ref, path, depth)
         root = self.concepts.root(ref)
         fields = self.concepts.structure(ref)
+        if self.notes is not None and isinstance(data, dict):
+            data = renewed(data, root, lambda name, sentence: self.note(f"{path}.{name}".lstrip("."), sentence))
         if root == "native.JSON" and isinstance(data, dict) and list(data) != ["json_obj"]:
             data = {"json_obj": data}
         if isinstance(data, dict):
@@ -190,14 +223,30 @@ class _Decoder:
 
     def open_content(self, data: JsonValue, ref: str, path: str, depth: int) -> JsonValue:
         if isinstance(data, dict):
-            return data
+            return self.free(data, path)
         if data is None or self.concepts.root(ref) == "native.Composite":
             self.expected(path, "an object of named components" if data is not None else "a content", data)
             return None
         if isinstance(data, list):
             return self.item(data, ref, path, depth + 1)
         key = "text" if isinstance(data, str) else "yes_no" if isinstance(data, bool) else "number"
-        return {key: data}
+        return {key: self.free(data, path)}
+
+    def free(self, data: JsonValue, path: str) -> JsonValue:
+        """Data that nothing describes: taken as it is, if a file can hold it."""
+        waiting = [(data, path)]
+        while waiting:
+            part, at = waiting.pop()
+            if isinstance(part, float) and not math.isfinite(part):
+                self.expected(at, "a number that JSON knows", part)
+            elif isinstance(part, str) and not _is_whole(part):
+                self.fail(at, _HALF)
+            elif isinstance(part, list):
+                waiting += [(item, f"{at}[{index}]") for index, item in enumerate(part)]
+            elif isinstance(part, dict):
+                waiting += [(item, f"{at}.{name}") for name, item in part.items()]
+                waiting += [(name, at) for name in part if not _is_whole(name)]
+        return data
 
     def fields(self, data: Mapping[str, JsonValue], fields: dict[str, Field], ref: str, path: str) -> JsonValue:
         prefix = f"{path}." if path else ""
@@ -222,7 +271,11 @@ class _Decoder:
     def unknown(self, name: str, fields: dict[str, Field], ref: str, prefix: str) -> None:
         close = get_close_matches(name, fields, n=1)
         rest = f"did you mean {close[0]}?" if close else f"its fields are {_some(list(fields), 20)}"
-        self.fail(f"{prefix}{name}", f"is not a field of {self.concepts[ref].code}; {rest}")
+        sentence = f"is not a field of {self.concepts[ref].code}; {rest}"
+        if self.notes is None or self.concepts.root(ref).startswith("native."):
+            self.fail(f"{prefix}{name}", sentence)
+        else:
+            self.note(f"{prefix}{name}", f"left out: {sentence.replace('is not', 'it is not', 1)}")
 
     def value(self, field: Field, data: JsonValue, path: str) -> JsonValue:
         """A value of a field, never null: the caller has dealt with absence."""
@@ -243,7 +296,7 @@ class _Decoder:
             self.expected(path, "a list", data)
             return None
         if field.item_type is None:
-            return data
+            return self.free(data, path)
         if field.item_type is FieldType.CONCEPT and field.concept is not None:
             return [self.content(item, field.concept, f"{path}[{index}]") for index, item in enumerate(data)]
         item = Field(description=_ITEM, type=field.item_type)
@@ -254,20 +307,23 @@ class _Decoder:
             self.expected(path, "an object", data)
             return None
         if field.value_type is None:
-            return data
-        item = Field(description=_ITEM, type=field.value_type)
+            return self.free(data, path)
+        for key in data:
+            if field.key_pattern is not None and not re.fullmatch(field.key_pattern, key):
+                self.fail(f"{path}.{key}", f"expected a key that matches {field.key_pattern}")
+        item = Field(description=_ITEM, type=field.value_type, minimum=field.minimum, maximum=field.maximum)
         return {key: self.value(item, given, f"{path}.{key}") for key, given in data.items()}
 
     def scalar(self, field: Field, data: JsonValue, path: str, noun: str | None = None) -> JsonValue:
-        key = _CONTENT_KEYS.get(field.type)
-        if key is not None and isinstance(data, dict) and [name for name in data if data[name] is not None] == [key]:
-            data = data[key]  # a Text, Number, YesNo, Date or Time content where its plain value is declared
+        data = plain_value(data, field.type)
         fitted = _choice(field, data) if field.choices else _plain(field.type, data)
         if fitted is None:
             wanted = noun or ("one of " + ", ".join(field.choices) if field.choices else _NOUNS[field.type])
             self.expected(path, wanted, data)
         elif isinstance(fitted, int | float):
             self.bounds(field, fitted, path)
+        elif not _is_whole(fitted):
+            self.fail(path, _HALF)
         return fitted
 
     def bounds(self, field: Field, number: float, path: str) -> None:
@@ -275,6 +331,15 @@ class _Decoder:
             self.fail(path, f"expected at least {field.minimum:g}, found {number}")
         if field.maximum is not None and number > field.maximum:
             self.fail(path, f"expected at most {field.maximum:g}, found {number}")
+
+
+def _is_whole(text: str) -> bool:
+    """Whether a text is UTF-8 once written: JSON can spell half of a character, `"\\ud83d"`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _choice(field: Field, data: JsonValue) -> str | int | float | None:

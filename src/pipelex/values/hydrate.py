@@ -11,11 +11,12 @@ from enum import Enum
 from pathlib import PurePath
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue, create_model
+from pydantic import BaseModel, ConfigDict, JsonValue, ValidationError, create_model
 from pydantic import Field as ModelField
 
-from pipelex.values.concepts import Concepts, Field, FieldType
+from pipelex.values.concepts import Concept, Concepts, Field, FieldType
 from pipelex.values.contents import NATIVE_CLASSES, DynamicContent, ListContent, StructuredContent, StuffContent
+from pipelex.values.depth import DEEPEST, TooDeep
 from pipelex.values.value import Value
 
 _PYTHON_TYPES: dict[FieldType, Any] = {
@@ -48,6 +49,14 @@ def content_class(concept: str, concepts: Concepts) -> type[StuffContent]:
     return classes[concept]
 
 
+def with_classes(own: Mapping[str, Concept], classes: Mapping[str, type[StructuredContent]]) -> Concepts:
+    """Concepts whose contents are objects of the Python classes that they name, where these are known."""
+    concepts = Concepts(own)
+    named = {ref: classes.get(concept.structure_class or "") for ref, concept in own.items()}
+    concepts._classes.update({ref: cls for ref, cls in named.items() if cls is not None})
+    return concepts
+
+
 def hydrate(value: Value, concepts: Concepts) -> StuffContent:
     """The content object of a value whose data has been decoded; a list becomes a ListContent, nested lists too."""
     return _hydrate(value.data, value.concept, concepts)
@@ -56,10 +65,15 @@ def hydrate(value: Value, concepts: Concepts) -> StuffContent:
 def dehydrate(result: object) -> JsonValue:
     """The JSON data of what a Python function or a caller gives: contents, pydantic models, dataclasses, plain values.
 
-    Raises TypeError, naming the class, for anything that has no JSON form.
+    Raises TypeError, naming the class, for anything that has no JSON form, and TooDeep.
     """
+    return _dehydrate(result, 0)
+
+
+def _dehydrate(result: object, depth: int) -> JsonValue:
+    """The JSON data of what stands inside that many objects and lists."""
     if isinstance(result, Enum):
-        return dehydrate(result.value)
+        return _dehydrate(result.value, depth)
     if isinstance(result, str):
         return _encodable(result)
     if result is None or isinstance(result, bool | int):
@@ -69,14 +83,10 @@ def dehydrate(result: object) -> JsonValue:
             raise TypeError(f"{result} is not a number that JSON can hold")
         return result
     if isinstance(result, Value):
-        return result.data
-    if isinstance(result, ListContent | list | tuple):
-        return [dehydrate(item) for item in result]
-    if isinstance(result, BaseModel):
-        return dehydrate(result.model_dump(mode="json", by_alias=True, serialize_as_any=True))
-    if dataclasses.is_dataclass(result) and not isinstance(result, type):
-        return {field.name: dehydrate(getattr(result, field.name)) for field in dataclasses.fields(result)}
-    return _dehydrate_other(result)
+        return _dehydrate(result.data, depth)
+    if isinstance(result, BaseModel) and not isinstance(result, ListContent):
+        return _dehydrate(_dumped(result), depth)
+    return _dehydrate_inside(result, depth + 1)
 
 
 def _encodable(text: str) -> str:
@@ -87,15 +97,30 @@ def _encodable(text: str) -> str:
     return text
 
 
-def _dehydrate_other(result: object) -> JsonValue:
+def _dumped(content: BaseModel) -> object:
+    try:
+        return content.model_dump(mode="json", by_alias=True, serialize_as_any=True)
+    except ValueError as error:
+        if "depth exceeded" in str(error):  # pydantic stops at about twice our limit
+            raise TooDeep from None
+        raise
+
+
+def _dehydrate_inside(result: object, depth: int) -> JsonValue:
     if isinstance(result, dt.date | dt.time):
         return result.isoformat()
     if isinstance(result, PurePath):
         return str(result)
+    if depth > DEEPEST:
+        raise TooDeep
+    if isinstance(result, ListContent | list | tuple):
+        return [_dehydrate(item, depth) for item in result]
+    if dataclasses.is_dataclass(result) and not isinstance(result, type):
+        return {field.name: _dehydrate(getattr(result, field.name), depth) for field in dataclasses.fields(result)}
     if isinstance(result, Mapping):
         if wrong := next((key for key in result if not isinstance(key, str)), None):
             raise TypeError(f"a key of an object must be a text, found {wrong!r}")
-        return {key: dehydrate(item) for key, item in result.items()}
+        return {key: _dehydrate(item, depth) for key, item in result.items()}
     kind = type(result)
     name = kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
     raise TypeError(f"an object of class {name} has no JSON form")
@@ -104,7 +129,22 @@ def _dehydrate_other(result: object) -> JsonValue:
 def _hydrate(data: JsonValue, concept: str, concepts: Concepts) -> StuffContent:
     if isinstance(data, list):
         return ListContent(items=[_hydrate(item, concept, concepts) for item in data])
-    return content_class(concept, concepts).model_validate(data)
+    cls = content_class(concept, concepts)
+    if concepts[concept].structure_class is None:
+        return cls.model_validate(data)
+    try:
+        return cls.model_validate(data)
+    except ValidationError:
+        # In our data an optional field is there, and null; a class may have a default that is neither.
+        return cls.model_validate(_without_nulls(data))
+
+
+def _without_nulls(data: JsonValue) -> JsonValue:
+    if isinstance(data, list):
+        return [_without_nulls(item) for item in data]
+    if not isinstance(data, dict):
+        return data
+    return {name: _without_nulls(item) for name, item in data.items() if item is not None}
 
 
 def _build_class(ref: str, concepts: Concepts) -> type[StuffContent]:

@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from pathlib import PurePath
 
 from pydantic import JsonValue
 
 from pipelex.errors import InputError
 from pipelex.values.concepts import Concepts
 from pipelex.values.contents import NATIVE_CLASSES, ListContent, StuffContent
+from pipelex.values.csv_rows import rows_from_csv
 from pipelex.values.decode import Mismatch, decode, describe, is_wrapped_list
+from pipelex.values.depth import TooDeep, check_depth
+from pipelex.values.files import described, map_files
 from pipelex.values.hydrate import dehydrate
+from pipelex.values.natives import OLD_NATIVES
 from pipelex.values.slots import Slot
 from pipelex.values.value import Absence, Memory, Value
 from pipelex.values.working_memory import Stuff
+
+__all__ = ["map_files", "shape_inputs", "with_csv_rows"]
 
 _ENVELOPE_KEYS = {"concept", "content", "stuff_name", "stuff_code"}
 _ANY = ("native.Anything", "native.Dynamic")
 
 
 def shape_inputs(
-    given: Mapping[str, object], declared: Mapping[str, Slot], concepts: Concepts, *, domain: str
+    given: Mapping[str, object],
+    declared: Mapping[str, Slot],
+    concepts: Concepts,
+    *,
+    domain: str,
+    strict: bool = False,
 ) -> tuple[Memory, list[str]]:
     """Make the memory a pipe starts with from what the caller gives, and the warnings to show.
 
     Takes plain values shaped by the declared concept, `{"concept": ..., "content": ...}` envelopes, content objects
-    and values. `domain` is the entry pipe's: bare concept names are looked up there. Raises InputError with
+    and values. `domain` is the entry pipe's: bare concept names are looked up there. Unknown fields of structures,
+    older spellings and lists where one is declared are warnings, with `strict` errors. Raises InputError with
     everything that is wrong.
     """
-    shaper = _Shaper(concepts, domain, declared)
+    shaper = _Shaper(concepts, domain, declared, strict)
     root: dict[str, Value] = {}
     absences: dict[str, Absence] = {}
     for name in given:
@@ -52,32 +66,40 @@ def shape_inputs(
     return Memory(root=root, absences=absences), shaper.warnings
 
 
-def map_files(memory: Memory, concepts: Concepts, replace: Callable[[str, str], str]) -> Memory:
-    """The same memory with the url of each image and document, at any depth, replaced by `replace(url, kind)`.
+def with_csv_rows(
+    given: Mapping[str, object],
+    declared: Mapping[str, Slot],
+    concepts: Concepts,
+    *,
+    domain: str,
+    read: Callable[[str], str],
+) -> dict[str, object]:
+    """The same inputs, with the path of a CSV file replaced by its rows where a list of structures is declared.
 
-    `kind` is "image" or "document". Contents of open concepts are left as they are: nothing says what is a file there.
+    `read` gives the text of the file at that path. Raises InputError with everything that is wrong in the files.
     """
-    root = {
-        name: Value(concept=value.concept, data=_map_urls(value.data, value.concept, concepts, replace))
-        for name, value in memory.root.items()
+    shaper = _Shaper(concepts, domain, declared)
+    shaped = {
+        name: shaper.rows(name, declared[name], item) if name in declared else item for name, item in given.items()
     }
-    return memory.model_copy(update={"root": root})
+    found = {name: item for name, item in shaped.items() if isinstance(item, _CsvFile)}
+    for name, file in found.items():
+        try:
+            rows = rows_from_csv(read(file.path), file.concept, concepts)
+            shaped[name] = {"concept": file.concept, "content": rows}
+        except Mismatch as mismatch:
+            for sentence in mismatch.problems:
+                shaper.problem(f"input {name!r}, read from {file.path}: {sentence}", None)
+    shaper.raise_problems()
+    return shaped
 
 
-def _map_urls(data: JsonValue, concept: str, concepts: Concepts, replace: Callable[[str, str], str]) -> JsonValue:
-    if isinstance(data, list):
-        return [_map_urls(item, concept, concepts, replace) for item in data]
-    if not isinstance(data, dict):
-        return data
-    kind = {"native.Image": "image", "native.Document": "document"}.get(concepts.root(concept))
-    url = data.get("url")
-    if kind is not None and isinstance(url, str):
-        return {**data, "url": replace(url, kind)}
-    nested = {name: found.concept for name, found in concepts.structure(concept).items() if found.concept is not None}
-    return {
-        name: _map_urls(found, nested[name], concepts, replace) if name in nested else found
-        for name, found in data.items()
-    }
+@dataclass(frozen=True)
+class _CsvFile:
+    """A file of rows, each a content of that concept."""
+
+    path: str
+    concept: str
 
 
 class _Refused(Exception):
@@ -96,6 +118,7 @@ class _Shaper:
     concepts: Concepts
     domain: str
     declared: Mapping[str, Slot]
+    strict: bool = False
     problems: list[str] = field(default_factory=list)
     hints: list[str] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -150,6 +173,8 @@ class _Shaper:
             "native.Text": '"some text"',
             "native.Number": "3",
             "native.YesNo": "true",
+            "native.Choice": '"some_option"',
+            "native.Rating": "3",
             "native.Date": '"2031-02-03"',
             "native.Time": '"14:30"',
             "native.Image": '"photo.png"',
@@ -181,21 +206,29 @@ class _Shaper:
             hint = f"an input that fits: {self.example(slot, name)}"
             for sentence in mismatch.problems:
                 self.problem(f"{head}: {sentence.removeprefix(f'{name}: ')}", hint)
+        except TooDeep as error:
+            self.problem(f"{head}: it is {error}", "give it as a text, or in flatter pieces")
         except TypeError as error:
             self.problem(f"{head}: {error}", _python_hint(given))
         return None
 
     def value(self, name: str, slot: Slot, given: object) -> Value:
-        if isinstance(given, Stuff | Value):
+        if isinstance(given, Value):
+            kept = self.explicit(name, slot, given.concept, given.data)
+            return kept.model_copy(update={"components": given.components})
+        if isinstance(given, Stuff):
             return self.explicit(name, slot, given.concept, given.data)
         if isinstance(given, StuffContent) and slot.concept in _ANY:
             return self.content_object(name, slot, given)
         if isinstance(given, Mapping) and _is_envelope(given):
             return self.explicit(name, slot, given["concept"], dehydrate(given["content"]))
         items = given.items if isinstance(given, ListContent) else given
-        if isinstance(items, list | tuple) and any(_is_told(item) for item in items):
+        is_any = slot.concept in _ANY
+        if isinstance(items, list | tuple) and any(
+            _is_told(item) or (is_any and isinstance(item, StuffContent)) for item in items
+        ):
             return self.told_items(name, slot, items)
-        return self.light(name, slot, dehydrate(given))
+        return self.light(name, slot, given)
 
     def content_object(self, name: str, slot: Slot, given: StuffContent) -> Value:
         """A content object where anything goes: its class says which native it is."""
@@ -237,16 +270,17 @@ class _Shaper:
         kept = told.concept
         if kept in _ANY and slot.concept not in _ANY:
             kept = slot.concept  # nothing more is known: the content must fit what is declared
-        if is_wrapped_list(content) and isinstance(content, dict) and self.means_list(kept):
+        if (
+            is_wrapped_list(content)
+            and isinstance(content, dict)
+            and self.means_list(kept, is_list=slot.is_list or told.is_list)
+        ):
             content = content["items"]
         if content is None:
             raise _Refused("its content is null", "leave the input out, or give a content")
         self.refuse_csv(Slot(kept, slot.is_list or told.is_list), content)
         if isinstance(content, list) and not slot.is_list and slot.concept not in _ANY:
-            self.warnings.append(
-                f"input {name!r} is declared as one {self.spelled(slot)}, and is given a list of {len(content)}: "
-                f"the whole list is passed on; declare {self.short(slot.concept)}[] to say so"
-            )
+            self.tell_list(name, slot, len(content))
             return self.fitted(name, Slot(kept, is_list=True, count=told.count), content)
         if slot.is_list and not isinstance(content, list):
             content = [content]
@@ -255,13 +289,26 @@ class _Shaper:
             self.check_count(told, len(content))
         return self.fitted(name, Slot(kept, isinstance(content, list)), content)
 
-    def light(self, name: str, slot: Slot, data: JsonValue) -> Value:
+    def tell_list(self, name: str, slot: Slot, count: int) -> None:
+        """A list for one was a habit once: the whole list is passed on."""
+        if self.strict:
+            raise _Refused(
+                f"expected one {self.short(slot.concept)}, found a list of {count}",
+                f"give one value, or declare the input as {self.short(slot.concept)}[]",
+            )
+        self.warnings.append(
+            f"input {name!r} is declared as one {self.spelled(slot)}, and is given a list of {count}: "
+            f"the whole list is passed on; declare {self.short(slot.concept)}[] to say so"
+        )
+
+    def light(self, name: str, slot: Slot, given: object) -> Value:
         """A plain value: the declared concept says what it means."""
+        data = dehydrate(given)
         self.refuse_csv(slot, data)
-        if is_wrapped_list(data) and isinstance(data, dict) and self.means_list(slot.concept):
+        if is_wrapped_list(data) and isinstance(data, dict) and self.means_list(slot.concept, is_list=slot.is_list):
             data = data["items"]
         if slot.concept in _ANY:
-            return self.guessed(name, slot, data)
+            return self.guessed(name, slot, data, given)
         if slot.is_list and not isinstance(data, list):
             data = [data]
         if isinstance(data, list) and not slot.is_list:
@@ -273,36 +320,71 @@ class _Shaper:
             self.check_count(slot, len(data))
         return self.fitted(name, Slot(slot.concept, slot.is_list), data)
 
-    def guessed(self, name: str, slot: Slot, data: JsonValue) -> Value:
+    def guessed(self, name: str, slot: Slot, data: JsonValue, given: object) -> Value:
         """A plain value where anything goes: its own shape says what it is."""
         items: list[JsonValue] = data if isinstance(data, list) else [data]
         if slot.is_list:
             data = items
             self.check_count(slot, len(items))
-        found = {_native_of(item, slot.concept) for item in items}
-        concept = found.pop() if len(found) == 1 else slot.concept
+        # Dates and times are texts in JSON; only what was given tells them apart.
+        told = given if isinstance(given, list | tuple) else [given]
+        kinds = told if len(told) == len(items) else items
+        found = dict.fromkeys(
+            _native_of(kind if isinstance(kind, dt.date | dt.time) else item, slot.concept)
+            for kind, item in zip(kinds, items, strict=True)
+        )
+        concept = next(iter(found)) if len(found) == 1 else slot.concept
         return self.fitted(name, Slot(concept, isinstance(data, list)), data)
 
     def fitted(self, name: str, slot: Slot, data: JsonValue) -> Value:
-        return Value(concept=slot.concept, data=decode(data, slot, self.concepts, path=name))
+        notes: list[str] = []
+        check_depth(data)
+        fitted = decode(data, slot, self.concepts, path=name, notes=None if self.strict else notes)
+        self.warnings += [f"input {name!r}: {note.removeprefix(f'{name}: ')}" for note in notes]
+        return Value(concept=slot.concept, data=described(fitted, slot.concept, self.concepts))
 
-    def means_list(self, concept: str) -> bool:
-        """Whether `{"items": [...]}` is a list: not when the concept has a field of that name, or any keys."""
-        return not self.concepts.is_open(concept) and "items" not in self.concepts.structure(concept)
+    def means_list(self, concept: str, *, is_list: bool) -> bool:
+        """Whether `{"items": [...]}` is a list: not when the concept has such a field, or may have any."""
+        if self.concepts.is_open(concept):
+            return is_list
+        return "items" not in self.concepts.structure(concept)
 
     def check_count(self, slot: Slot, count: int) -> None:
         if slot.count is not None and count != slot.count:
             raise _Refused(f"expected exactly {slot.count} items, found {count}", f"give an array of {slot.count}")
 
+    # --- files of rows
+
+    def rows(self, name: str, slot: Slot, given: object) -> object:
+        """The CSV file that an input names, checked to be one that can be read; any other input as it is."""
+        content = given
+        if isinstance(given, Mapping) and _is_envelope(given):
+            content = given["content"]
+            try:
+                told = self.resolve(given["concept"])
+            except _Refused:
+                return given  # shape_inputs says what is wrong with it
+            slot = Slot(told.concept, slot.is_list or told.is_list)
+        path = self.csv_path(slot, content)
+        if path is None:
+            return given
+        if path.partition("://")[0].lower() in ("http", "https", "pipelex-storage", "s3", "ftp"):
+            self.problem(f"input {name!r}: rows are read from local files only, found {path}", "download it first")
+            return given
+        return _CsvFile(path, slot.concept)
+
+    def csv_path(self, slot: Slot, content: object) -> str | None:
+        """The path of a CSV file, where a list of a structure of the library is declared."""
+        root = self.concepts[self.concepts.root(slot.concept)]
+        if not slot.is_list or root.fields is None or root.ref.startswith("native."):
+            return None
+        path = content["url"] if isinstance(content, Mapping) and list(content) == ["url"] else content
+        path = str(path) if isinstance(path, PurePath) else path
+        return path if isinstance(path, str) and path.lower().endswith(".csv") else None
+
     def refuse_csv(self, slot: Slot, data: JsonValue) -> None:
-        is_structured = self.concepts[self.concepts.root(slot.concept)].fields is not None
-        if not slot.is_list or not is_structured or self.concepts.root(slot.concept).startswith("native."):
-            return
-        path = data["url"] if isinstance(data, dict) and list(data) == ["url"] else data
-        if isinstance(path, str) and path.lower().endswith(".csv"):
-            raise _Refused(
-                f"CSV files are not supported by this version (found {path!r})", "give the rows as an array of objects"
-            )
+        if (path := self.csv_path(slot, data)) is not None:
+            raise _Refused(f"the rows of {path} were not read", "give the rows as an array of objects")
 
     # --- names of concepts
 
@@ -323,14 +405,10 @@ class _Shaper:
         return Slot(self.find(told.concept), told.is_list, told.count)
 
     def find(self, name: str) -> str:
-        if "::" in name:
-            raise _Refused(
-                f"concept {name!r}: packages are not supported by this version", "use a concept of this library"
-            )
-        if "." in name:
-            if name in self.concepts:
-                return name
-        else:
+        old = OLD_NATIVES.get(name if "." in name else f"native.{name}")
+        if name in self.concepts:
+            return name
+        if "." not in name:
             for ref in (f"native.{name}", f"{self.domain}.{name}"):
                 if ref in self.concepts:
                     return ref
@@ -339,6 +417,9 @@ class _Shaper:
                 return found[0]
             if found:
                 raise _Refused(f"several concepts are called {name!r}", f"write one of: {', '.join(sorted(found))}")
+        if old is not None and not self.strict:
+            self.warnings.append(f"the concept {name!r} is an older one: write {self.short(old)!r}")
+            return old
         spellings = {self.short(ref): ref for ref in self.concepts} | {ref: ref for ref in self.concepts}
         close = get_close_matches(name, spellings, n=1)
         raise _Refused(f"there is no concept {name!r}", f"did you mean {close[0]!r}?" if close else None)
@@ -353,14 +434,16 @@ def _is_told(item: object) -> bool:
     return isinstance(item, Stuff | Value) or (isinstance(item, Mapping) and _is_envelope(item))
 
 
-def _native_of(data: JsonValue, declared: str) -> str:
+def _native_of(data: object, declared: str) -> str:
     if isinstance(data, bool):
         return "native.YesNo"
+    if isinstance(data, dt.date | dt.time):
+        return "native.Date" if isinstance(data, dt.date) else "native.Time"
     if isinstance(data, str):
         return "native.Text"
     if isinstance(data, int | float):
         return "native.Number"
-    return "native.JSON" if isinstance(data, dict) and declared == "native.Anything" else declared
+    return "native.JSON" if isinstance(data, Mapping) and declared == "native.Anything" else declared
 
 
 def _python_hint(given: object) -> str:

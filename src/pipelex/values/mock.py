@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,22 +15,23 @@ _FORMATS = {"date": _DATE, "date-time": f"{_DATE}T09:30:00Z", "time": "09:30:00"
 _DEPTH_LIMIT = 32
 
 
-def mock(schema: Mapping[str, JsonValue], *, seed: str = "", items: int = 2) -> JsonValue:
-    """Make up a value that fits `schema`: readable texts, small positive numbers, optional fields filled.
+def mock(schema: Mapping[str, JsonValue], *, seed: str = "", items: int = 2, fills_optional: bool = True) -> JsonValue:
+    """Make up a value that fits `schema`: readable texts, small positive numbers, optional fields filled or null.
 
     Without a seed choices are the first and booleans true; with one they vary with the seed and the place.
     Lists have `items` items, within their minItems and maxItems. Files have `https://mock.invalid/...` addresses.
     """
-    return _Mock(schema, seed, items).value(schema, "", "value", 0)
+    return _Mock(schema, seed, items, fills_optional).value(schema, "", "value", 0)
 
 
 class _Mock:
     """One value being made up. `label` is the name a reader would give to the place."""
 
-    def __init__(self, root: Mapping[str, Any], seed: str, items: int) -> None:
+    def __init__(self, root: Mapping[str, Any], seed: str, items: int, fills_optional: bool) -> None:
         self.definitions: Mapping[str, Any] = root.get("$defs", {})
         self.seed = seed
         self.items = items
+        self.fills_optional = fills_optional
 
     def draw(self, path: str) -> int:
         """A number that depends on the seed and the place only; 0 without a seed."""
@@ -80,10 +82,15 @@ class _Mock:
         if not properties:
             values = schema.get("additionalProperties")
             inner: Mapping[str, Any] = values if isinstance(values, Mapping) else {"type": "string"}
-            return {"key": self.value(inner, f"{path}.key", label, depth + 1)}
+            pattern = str(schema.get("propertyNames", {}).get("pattern", ""))
+            key = next((key for key in ("key", "0") if re.search(pattern, key)), "key")
+            return {key: self.value(inner, f"{path}.{key}", label, depth + 1)}
+        required = schema.get("required", ())
         return {
             # The one text of a text-valued concept is better named after the concept.
             name: self.value(inner, f"{path}.{name}", label if name == "text" else name, depth)
+            if self.fills_optional or name in required or not _may_be_null(inner)
+            else None
             for name, inner in properties.items()
         }
 
@@ -114,6 +121,11 @@ class _Mock:
             place = path.strip(".").replace(".", "/").replace("[", "/").replace("]", "") or "file"
             return f"https://mock.invalid/{place}{'-' * bool(suffix)}{suffix}"
         return f"mock {_spaced(words)}{' ' * bool(suffix)}{suffix}"
+
+
+def _may_be_null(schema: Mapping[str, Any]) -> bool:
+    branches = schema.get("anyOf", [schema])
+    return any("null" in (kind if isinstance(kind := branch.get("type"), list) else [kind]) for branch in branches)
 
 
 def _spaced(code: str) -> str:

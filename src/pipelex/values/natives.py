@@ -17,6 +17,21 @@ def _size(description: str) -> Field:
     return Field(description=description, type=FieldType.INTEGER, minimum=1)
 
 
+def _share(description: str) -> Field:
+    return Field(description=f"{description}, from 0 to 1", type=FieldType.NUMBER, minimum=0, maximum=1)
+
+
+def _shares(description: str, *, key_pattern: str | None = None) -> Field:
+    return Field(
+        description=description,
+        type=FieldType.DICT,
+        value_type=FieldType.NUMBER,
+        minimum=0,
+        maximum=1,
+        key_pattern=key_pattern,
+    )
+
+
 _URL = "Where the file is: a web address, a data: url, a storage reference or a path"
 _PUBLIC_URL = "A web address of the file that anybody may open"
 _MIME_TYPE = "The media type, such as image/png"
@@ -35,9 +50,29 @@ _ALL = (
         description="A yes or a no",
         fields={
             "yes_no": Field(description="True for yes, false for no", type=FieldType.BOOLEAN, required=True),
-            "probability": Field(
-                description="The probability of yes, from 0 to 1", type=FieldType.NUMBER, minimum=0, maximum=1
+            "probability": _share("The probability of yes"),
+        },
+    ),
+    Concept(
+        ref="native.Choice",
+        description="One of the options of a question",
+        fields={
+            "choice": _text("The key of the option", required=True),
+            "confidence": _share("How sure the choice is"),
+            "probabilities": _shares("The probability of each option by its key, from 0 to 1"),
+        },
+    ),
+    Concept(
+        ref="native.Rating",
+        description="One of the levels of a scale",
+        fields={
+            "level": Field(
+                description="The index of the level, from 0 up", type=FieldType.INTEGER, minimum=0, required=True
             ),
+            "label": _text("The label of the level"),
+            "confidence": _share("How sure the level is"),
+            "probabilities": _shares("The probability of each level by its index, from 0 to 1", key_pattern="^[0-9]+$"),
+            "position": Field(description="The expected level, between levels if need be", type=FieldType.NUMBER),
         },
     ),
     Concept(
@@ -115,6 +150,20 @@ _ALL = (
         description="A JSON object",
         fields={"json_obj": Field(description="The object", type=FieldType.DICT, required=True)},
     ),
+    Concept(
+        ref="native.SearchResult",
+        description="An answer found on the web, with its sources",
+        fields={
+            "answer": _text("The answer", required=True),
+            "sources": Field(
+                description="The pages that the answer comes from",
+                type=FieldType.LIST,
+                item_type=FieldType.CONCEPT,
+                concept="native.Document",
+                required=True,
+            ),
+        },
+    ),
     Concept(ref="native.Composite", description="Named components, each a content of its own", is_open=True),
     Concept(ref="native.Dynamic", description="A content whose concept is known when it is made", is_open=True),
     Concept(ref="native.Anything", description="Any content", is_open=True),
@@ -122,3 +171,6 @@ _ALL = (
 
 NATIVES: dict[str, Concept] = {concept.ref: concept for concept in _ALL}
 """Every native concept by absolute reference."""
+
+OLD_NATIVES: dict[str, str] = {"native.ImgGenPrompt": "native.Text"}
+"""Natives of older versions of the language, and what stands for them now. Their names are free for other concepts."""

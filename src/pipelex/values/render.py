@@ -10,9 +10,24 @@ from pydantic import JsonValue
 
 from pipelex.values.concepts import Concepts, Field
 from pipelex.values.decode import LIGHT_KEYS
+from pipelex.values.markdown import is_safe_link, to_html
+from pipelex.values.natives import NATIVES
 from pipelex.values.value import Value
 
-_SAFE_SCHEMES = ("http", "https", "pipelex-storage", "mailto")
+_TOLD_BY_KEYS: dict[frozenset[str], str] = {
+    frozenset(native.fields): ref
+    for ref, native in NATIVES.items()
+    if native.fields is not None and ref not in ("native.Date", "native.Time")
+} | {frozenset({"yes_no"}): "native.YesNo"}
+"""The natives by the keys of their contents once decoded, which say what a content without a concept is.
+
+Not dates and times: an object of somebody else's may well have just these keys.
+"""
+
+
+def render_value(value: Value, concepts: Concepts, text_format: str = "plain") -> str:
+    """Write a value as `render` does, with the components of a Composite as what they are."""
+    return render(value.data, value.concept, concepts.with_components(value.components), text_format)
 
 
 def render(data: JsonValue, concept: str, concepts: Concepts, text_format: str = "plain") -> str:
@@ -26,6 +41,7 @@ def render(data: JsonValue, concept: str, concepts: Concepts, text_format: str =
 
 def render_markdown_report(value: Value, concepts: Concepts) -> str:
     """Write a result as a Markdown page: a text as it is, a structure under headings, a list in sections."""
+    concepts = concepts.with_components(value.components)
     report = _Report(concepts)
     if value.is_list or report.plain.kind(value.data, value.concept) in ("fields", "components"):
         report.section(_words(concepts[value.concept].code), value.data, value.concept, 1)
@@ -80,10 +96,9 @@ class _Reader:
         """The native that says how to write `data`; for an open concept it is guessed from the keys."""
         root = self.concepts.root(concept)
         if root in ("native.Anything", "native.Dynamic") and isinstance(data, dict):
-            keys = set(data)
-            for native, key in (("native.Text", "text"), ("native.Number", "number"), ("native.YesNo", "yes_no")):
-                if keys == {key} and not isinstance(data[key], dict | list):
-                    return native
+            found = _TOLD_BY_KEYS.get(frozenset(data))
+            if found is not None and not isinstance(data.get(LIGHT_KEYS.get(found, "")), dict | list):
+                return found
         return root
 
     def kind(self, data: JsonValue, concept: str) -> str:
@@ -91,7 +106,7 @@ class _Reader:
         if isinstance(data, list):
             return "list"
         root = self.root(data, concept)
-        if root in LIGHT_KEYS or root in ("native.JSON", "native.Page", "native.TextAndImages"):
+        if root in LIGHT_KEYS or root in ("native.JSON", "native.Page", "native.TextAndImages", "native.SearchResult"):
             return "text"
         if not isinstance(data, dict):
             return "text"
@@ -105,6 +120,10 @@ class _Reader:
         match root:
             case "native.YesNo":
                 return "yes" if data.get("yes_no") else "no"
+            case "native.Rating":
+                return _scalar(data.get("level") if data.get("label") is None else data.get("label"))
+            case "native.SearchResult":
+                return "\n\n".join(part for part in (_scalar(data.get("answer")), self.sources(data)) if part)
             case "native.Date":
                 day, hour = _scalar(data.get("date")), _scalar(data.get("time"))
                 return f"{day}T{_short_time(hour)}" if hour else day
@@ -119,11 +138,25 @@ class _Reader:
             case _:
                 return _scalar(data.get(LIGHT_KEYS.get(root, "text")))
 
+    def sources(self, data: Mapping[str, JsonValue]) -> str:
+        """The sources of an answer, each as a line, with its snippet below."""
+        lines = []
+        for source in _objects(data.get("sources")):
+            told = (_scalar(source.get("title")), _scalar(source.get("url")))
+            lines.append("- " + ": ".join(part for part in told if part))
+            if snippet := _scalar(source.get("snippet")).strip():
+                lines.append(_indent(snippet))
+        return "\n".join(lines)
+
     def fields(self, data: Mapping[str, JsonValue], concept: str) -> list[tuple[str, JsonValue, Field | None]]:
         """The fields that have a value: the declared ones in order, then any others."""
         declared = self.concepts.structure(concept)
         names = [*declared, *(name for name in data if name not in declared)]
         return [(name, data[name], declared.get(name)) for name in names if data.get(name) is not None]
+
+
+def _objects(data: JsonValue) -> list[dict[str, JsonValue]]:
+    return [item for item in data if isinstance(item, dict)] if isinstance(data, list) else []
 
 
 def _field_concept(data: JsonValue, field: Field | None) -> str | None:
@@ -156,6 +189,7 @@ class _Plain(_Reader):
 
     def list(self, items: list[JsonValue], concept: str) -> str:
         is_flat = all(self.kind(item, concept) == "text" for item in items)
+        is_flat = is_flat and not any(self.root(item, concept) == "native.SearchResult" for item in items)
         dash = "- " if self.is_markdown and is_flat else ""
         texts = [dash + self.content(item, concept) for item in items]
         return ("\n" if is_flat else "\n\n").join(texts)
@@ -226,7 +260,7 @@ class _Html(_Reader):
                 return text
             case "native.Image":
                 caption = escape(_scalar(content.get("caption") or content.get("filename")))
-                return f'<img src="{escape(text)}" alt="{caption}">' if _is_safe(text, "data") else escape(text)
+                return f'<img src="{escape(text)}" alt="{caption}">' if _is_safe(text, "data:image/") else escape(text)
             case "native.Document":
                 label = escape(_scalar(content.get("title") or content.get("filename") or text))
                 return f'<a href="{escape(text)}">{label}</a>' if _is_safe(text) else escape(text)
@@ -236,17 +270,34 @@ class _Html(_Reader):
                 return _scalar(content.get("raw_html"))
             case "native.Page":
                 return self.one(content.get("text_and_images"), "native.TextAndImages")
+            case "native.SearchResult":
+                return self.search_result(content)
+            case "native.Text" if self.concepts.is_a(concept, "native.Markdown"):
+                return to_html(text)
             case "native.Text" | "native.TextAndImages":
-                paragraphs = [part.strip() for part in text.split("\n\n")]
-                return "\n".join(f"<p>{escape(part)}</p>".replace("\n", "<br>\n") for part in paragraphs if part)
+                return _paragraphs(text)
             case _:
                 return escape(text)
 
+    def search_result(self, content: Mapping[str, JsonValue]) -> str:
+        def source(data: JsonValue) -> str:
+            snippet = _scalar(data.get("snippet")) if isinstance(data, dict) else ""
+            return self.one(data, "native.Document") + ("\n" + _paragraphs(snippet) if snippet.strip() else "")
+
+        sources: list[JsonValue] = [*_objects(content.get("sources"))]
+        listed = self.all(sources, source) if sources else ""
+        return "\n".join(part for part in (_paragraphs(_scalar(content.get("answer"))), listed) if part)
+
+
+def _paragraphs(text: str) -> str:
+    parts = [part.strip() for part in text.split("\n\n")]
+    return "\n".join(f"<p>{escape(part)}</p>".replace("\n", "<br>\n") for part in parts if part)
+
 
 def _is_safe(url: str, *others: str) -> bool:
-    """Whether a browser may follow it: a relative address, or one of a scheme that runs nothing."""
+    """Whether a browser may follow it: a relative address, or one that runs nothing."""
     scheme, colon, _ = url.strip().partition(":")
-    return not colon or "/" in scheme or scheme.lower() in (*_SAFE_SCHEMES, *others)
+    return not colon or "/" in scheme or is_safe_link(url) or url.strip().lower().startswith(others)
 
 
 class _Report:

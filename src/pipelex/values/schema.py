@@ -82,9 +82,8 @@ class _Writer:
             schema["enum"] = list(field.choices)
             if field.type is not FieldType.TEXT:
                 schema["enum"] = [numeric_choice(choice) for choice in field.choices]
-        for key, bound in (("minimum", field.minimum), ("maximum", field.maximum)):
-            if bound is not None:
-                schema[key] = bound
+        if field.type is not FieldType.DICT:
+            schema |= _bounds(field)
         if field.type is FieldType.CONCEPT:
             branches: list[JsonValue] = [schema] if field.required else [schema, {"type": "null"}]
             return {"anyOf": branches, "description": field.description}
@@ -97,8 +96,9 @@ class _Writer:
             case FieldType.LIST:
                 return {"type": "array", "items": self.item(field)}
             case FieldType.DICT:
-                values: JsonValue = self.plain(field.value_type) if field.value_type else True
-                return {"type": "object", "additionalProperties": values}
+                values: JsonValue = {**self.plain(field.value_type), **_bounds(field)} if field.value_type else True
+                keys: Schema = {"propertyNames": {"pattern": field.key_pattern}} if field.key_pattern else {}
+                return {"type": "object", **keys, "additionalProperties": values}
             case FieldType.CONCEPT:
                 return self.reference(field.concept or "native.Anything")
             case _:
@@ -117,6 +117,11 @@ class _Writer:
             return {"type": "object", "additionalProperties": True}
         name, format = _SCALARS[type]
         return {"type": name} if format is None else {"type": name, "format": format}
+
+
+def _bounds(field: Field) -> Schema:
+    bounds = {"minimum": field.minimum, "maximum": field.maximum}
+    return {key: bound for key, bound in bounds.items() if bound is not None}
 
 
 def _allow_null(schema: Schema) -> None:

@@ -11,10 +11,14 @@ from pipelex.values.frozen import Frozen
 
 
 class Value(Frozen):
-    """A content with its concept. `data` is an object, or an array for a list (then `concept` is the item's)."""
+    """A content with its concept. `data` is an object, or an array for a list (then `concept` is the item's).
+
+    `components` are the concepts of the components of a Composite, which no declaration tells.
+    """
 
     concept: str
     data: JsonValue
+    components: dict[str, str] = {}
 
     @property
     def is_list(self) -> bool:

@@ -17,13 +17,18 @@ from pydantic import BaseModel, JsonValue, ValidationError
 from pipelex.errors import AbsentValueError, InputError
 from pipelex.values.concepts import Concepts
 from pipelex.values.contents import (
+    ChoiceContent,
+    DateContent,
     DocumentContent,
     HtmlContent,
     ImageContent,
     ListContent,
     NumberContent,
+    RatingContent,
+    SearchResultContent,
     StuffContent,
     TextContent,
+    YesNoContent,
 )
 from pipelex.values.hydrate import hydrate
 from pipelex.values.value import MAIN, Absence, Memory, Value
@@ -171,6 +176,26 @@ class WorkingMemory:
     def get_stuff_as_html(self, name: str) -> HtmlContent:
         """The HTML content of that name."""
         return self.get_stuff_as(name, HtmlContent)
+
+    def get_stuff_as_yes_no(self, name: str) -> YesNoContent:
+        """The yes or no of that name."""
+        return self.get_stuff_as(name, YesNoContent)
+
+    def get_stuff_as_choice(self, name: str) -> ChoiceContent:
+        """The choice of that name."""
+        return self.get_stuff_as(name, ChoiceContent)
+
+    def get_stuff_as_rating(self, name: str) -> RatingContent:
+        """The rating of that name."""
+        return self.get_stuff_as(name, RatingContent)
+
+    def get_stuff_as_date(self, name: str) -> DateContent:
+        """The date of that name."""
+        return self.get_stuff_as(name, DateContent)
+
+    def get_stuff_as_search_result(self, name: str) -> SearchResultContent:
+        """The answer with its sources of that name."""
+        return self.get_stuff_as(name, SearchResultContent)
 
     @property
     def main_stuff(self) -> Stuff:
