@@ -15,14 +15,20 @@ from pipelex.values.concepts import Concept, Concepts, Field, FieldType
 _INVALID = "concept_structure_validation"
 
 
-def link_concepts(homes: Mapping[str, Site], scope: Scope) -> tuple[dict[str, Concept], frozenset[str]]:
-    """The concepts by absolute reference, and those whose structure cannot be told because of a mistake noted."""
+def link_concepts(
+    homes: Mapping[str, Site], scope: Scope, classes: Mapping[str, Mapping[str, Field]] | None = None
+) -> tuple[dict[str, Concept], frozenset[str]]:
+    """The concepts by absolute reference, and those whose structure cannot be told because of a mistake noted.
+
+    `classes` are the Python structure classes that are known, by name, as the fields they stand for.
+    """
     concepts: dict[str, Concept] = {}
     broken: set[str] = set()
     for ref, site in homes.items():
-        concepts[ref], is_whole = _linked(ref, site, scope)
+        concepts[ref], is_whole = _linked(ref, site, scope, classes or {})
         if not is_whole:
             broken.add(ref)
+    _add_nested(concepts, classes or {})
     broken |= _note_cycles(concepts, homes)
     known = Concepts(concepts)
     lost = frozenset(ref for ref in concepts if any(parent in broken for parent in known.ancestry(ref)))
@@ -33,7 +39,17 @@ def link_concepts(homes: Mapping[str, Site], scope: Scope) -> tuple[dict[str, Co
     return concepts, lost
 
 
-def _linked(ref: str, site: Site, scope: Scope) -> tuple[Concept, bool]:
+def shorthands(homes: Mapping[str, Site]) -> frozenset[tuple[str, str]]:
+    """The fields written as a description only, by concept and name."""
+    return frozenset(
+        (ref, name)
+        for ref, site in homes.items()
+        for name, field in (site.bundle.concepts[ref.rpartition(".")[2]].structure or {}).items()
+        if field.is_shorthand
+    )
+
+
+def _linked(ref: str, site: Site, scope: Scope, classes: Mapping[str, Mapping[str, Field]]) -> tuple[Concept, bool]:
     code = ref.rpartition(".")[2]
     declared: ConceptDeclaration = site.bundle.concepts[code]
     path: Path = ("concept", code)
@@ -41,13 +57,58 @@ def _linked(ref: str, site: Site, scope: Scope) -> tuple[Concept, bool]:
     if declared.refines is not None:
         refines = scope.concept(declared.refines, site, (*path, "refines"))
     fields = None
+    structure_class = None
     if declared.structure is not None:
         fields = {
             name: _field(f"{code}.{name}", field, site, (*path, "structure", name), scope)
             for name, field in declared.structure.items()
         }
-    concept = Concept(ref=ref, description=declared.description, refines=refines, fields=fields, hints=declared.hints)
+    elif declared.refines is None:
+        structure_class = declared.structure_class or code
+        fields = _fields_of_class(code, declared, site, classes)
+    concept = Concept(
+        ref=ref,
+        description=declared.description,
+        refines=refines,
+        fields=fields,
+        hints=declared.hints,
+        structure_class=None if fields is None else structure_class,
+    )
     return concept, (refines is None) == (declared.refines is None)
+
+
+def _fields_of_class(
+    code: str, declared: ConceptDeclaration, site: Site, classes: Mapping[str, Mapping[str, Field]]
+) -> dict[str, Field] | None:
+    """Rule 26: the fields of the class that the concept names, or that has its code; without one it is a text."""
+    found = classes.get(code if declared.structure_class is None else declared.structure_class)
+    if found is None and declared.structure_class is not None:
+        message = f"no Python class known here is called '{declared.structure_class}': '{code}' is taken as a text"
+        hint = did_you_mean(declared.structure_class, classes) or "write the fields as a table, or drop 'structure'"
+        site.findings.dated(("concept", code, "structure"), "structure_class_error", message, hint)
+    return None if found is None else dict(found)
+
+
+def _add_nested(concepts: dict[str, Concept], classes: Mapping[str, Mapping[str, Field]]) -> None:
+    """Make the references of classes to each other absolute: to the concept of that code and the same domain.
+
+    One that is not declared is added, with the fields of the class.
+    """
+    waiting = [ref for ref, concept in concepts.items() if concept.structure_class is not None]
+    for ref in waiting:  # grows on the way
+        fields = dict(concepts[ref].fields or {})
+        for name, field in fields.items():
+            if field.concept is None or "." in field.concept:
+                continue
+            nested = f"{ref.rpartition('.')[0]}.{field.concept}"
+            fields[name] = field.model_copy(update={"concept": nested})
+            if nested not in concepts:
+                inner = dict(classes[field.concept])
+                concepts[nested] = Concept(
+                    ref=nested, description=field.description, fields=inner, structure_class=field.concept
+                )
+                waiting.append(nested)
+        concepts[ref] = concepts[ref].model_copy(update={"fields": fields})
 
 
 def _field(name: str, declared: FieldDeclaration, site: Site, path: Path, scope: Scope) -> Field:
@@ -83,7 +144,7 @@ def _check_default(name: str, field: FieldDeclaration, site: Site, path: Path) -
     where = (*path, "default_value")
     if field.required:
         message = f"the field '{name}' is required and has a default, which never applies"
-        site.findings.warn(where, _INVALID, message, "drop one of the two")
+        site.findings.dated(where, _INVALID, message, "drop one of the two")
     if field.choices:
         if str(default) not in field.choices:
             hint = did_you_mean(str(default), field.choices) or f"the choices are {', '.join(field.choices)}"
@@ -178,11 +239,13 @@ def _note_cycles(concepts: Mapping[str, Concept], homes: Mapping[str, Site]) -> 
             elif step[1] in trail:
                 circle = list(trail)[list(trail).index(step[1]) :]
                 circular.update(circle)
-                site = homes[ref]
+                holder = next(member for member in reversed(trail) if member in homes)
+                site = homes[holder]
                 shown = " > ".join(site.short(member) for member in (*circle, circle[0]))
                 message = f"the concepts go round in a circle: {shown}"
                 hint = "a concept cannot contain or refine itself: make one of these fields a text or a dict"
-                site.findings.error(("concept", concepts[ref].code, *step[0]), "concept_cycle", message, hint)
+                path = step[0] if holder == ref else ()
+                site.findings.error(("concept", concepts[holder].code, *path), "concept_cycle", message, hint)
             else:
                 trail[step[1]] = _needs(concepts[step[1]])
     return circular

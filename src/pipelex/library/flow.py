@@ -1,13 +1,14 @@
-"""Whether what each pipe needs is there when it runs, and fits (MTHDS section 9A, rules 70 to 82). Pure."""
+"""Whether what each pipe needs is there when it runs, and fits (MTHDS section 9A, rules 66 and 70 to 82). Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
 from pipelex.language.findings import Findings, Path, did_you_mean
 from pipelex.language.pipes import (
     OUTCOME_WORDS,
+    Binding,
     Pipe,
     PipeBatch,
     PipeCondition,
@@ -15,6 +16,7 @@ from pipelex.language.pipes import (
     PipeSequence,
     Step,
 )
+from pipelex.library.bindings import Underived, derive, is_dotted, slot_of
 from pipelex.library.graph import bottom_up
 from pipelex.library.held import SHAPELESS, Held, Lack, worst
 from pipelex.library.paths import Reached, field_fault
@@ -28,30 +30,56 @@ _COMPOSITE = "native.Composite"
 _MISMATCH = "input_stuff_spec_mismatch"
 
 
-def check_flow(pipes: Mapping[str, Pipe], homes: Mapping[str, Site], concepts: Concepts) -> dict[str, Slot]:
+@dataclass(frozen=True)
+class Flow:
+    """What following every value has found, by pipe.
+
+    `mended` are the outputs that differ from those declared, because an old form of the language is accepted: a
+    parallel makes a Composite of its results, a batch gives what its branch gives, and a condition that may do nothing
+    has an optional output. `bindings` is what bindings and dotted `batch_over` give, by index of the step. `taken` says
+    for each input of a pipe whether it may lack, once for each place that calls the pipe.
+    """
+
+    mended: dict[str, Slot] = field(default_factory=dict)
+    bindings: dict[str, dict[int, Slot]] = field(default_factory=dict)
+    taken: dict[str, dict[str, list[Lack]]] = field(default_factory=dict)
+
+
+def check_flow(
+    pipes: Mapping[str, Pipe],
+    homes: Mapping[str, Site],
+    concepts: Concepts,
+    shorthands: Collection[tuple[str, str]] = (),
+) -> Flow:
     """Follow every value through the controllers, and note in `homes` what is missing or does not fit.
 
-    Gives the outputs that differ from those declared, because an old form of the language is accepted: a parallel
-    makes a Composite of its results, and a condition that may do nothing has an optional output.
+    `shorthands` are fields that may be empty although the language requires them.
     """
-    flow = _Flow(pipes, homes, concepts)
+    flow = _Flow(pipes, homes, concepts, shorthands)
     for ref in bottom_up(pipes):
         flow.follow(ref)
-    return flow.mended
+    return flow.found
 
 
 class _Flow:
     """What is known of the pipes followed so far, which are those that the next ones call."""
 
-    def __init__(self, pipes: Mapping[str, Pipe], homes: Mapping[str, Site], concepts: Concepts) -> None:
+    def __init__(
+        self,
+        pipes: Mapping[str, Pipe],
+        homes: Mapping[str, Site],
+        concepts: Concepts,
+        shorthands: Collection[tuple[str, str]],
+    ) -> None:
         self.pipes = pipes
+        self.shorthands = shorthands
         self.homes = homes
         self.concepts = concepts
         self.made: dict[str, Held] = {}
         """What each pipe gives to its callers."""
         self.left: dict[str, dict[str, Held]] = {}
         """The names each pipe leaves in the memory of its caller."""
-        self.mended: dict[str, Slot] = {}
+        self.found = Flow()
         self.loose: set[str] = set()
         """The pipes that make a Composite although they declare something else."""
 
@@ -79,7 +107,7 @@ class _Flow:
     def loosen(self, ref: str) -> None:
         """Note that a pipe makes a Composite, whatever it declares."""
         self.loose.add(ref)
-        self.mended[ref] = Slot(_COMPOSITE)
+        self.found.mended[ref] = Slot(_COMPOSITE)
 
 
 @dataclass(frozen=True)
@@ -122,7 +150,7 @@ class _Caller:
         """Names that a step makes, for the hint when they are wanted too early."""
 
     def at(self, *path: str | int) -> Path:
-        return ("pipe", self.code, *path)
+        return self.site.at(self.code, *path)
 
     def shown(self, held: Held) -> str:
         """What is held, as an author would write it."""
@@ -142,7 +170,11 @@ class _Caller:
             label = f"step {index + 1} of '{self.code}'"
             if step.result and self.later.get(step.result) == f"step {index + 1}":
                 del self.later[step.result]
-            last = self.step(step, names, self.at("steps", index), label)
+            path = self.at("steps", index)
+            if isinstance(step, Binding):
+                last = _Called(self.bound(step.from_, index, names, (*path, "from"), label), {})
+            else:
+                last = self.step(step, names, path, label, index)
             stored = {**last.leaves, **({step.result: last.held} if step.result else {})}
             self.leaves |= stored
             names.held |= {**stored, MAIN: last.held}
@@ -151,15 +183,16 @@ class _Caller:
             return Held.declared(pipe.output)
         return self.ended(last, pipe.steps[-1])
 
-    def ended(self, last: _Called, step: Step) -> Held:
+    def ended(self, last: _Called, step: Step | Binding) -> Held:
         """Hold the last output of a sequence against the declared one (rules 74 and 82)."""
         output = self.pipe.output
-        if step.pipe in self.flow.loose and step.batch_over is None:
+        if isinstance(step, Step) and step.pipe in self.flow.loose and step.batch_over is None:
             if not self.flow.concepts.accepts(output.concept, _COMPOSITE):
                 self.flow.loosen(self.ref)
-            return Held.declared(output)
+            return replace(Held.declared(output), parts=last.held.parts)
         if last.is_known:
-            self.gives(last.held, f"its last step, '{_code(step.pipe)}',", self.at("output"))
+            what = _code(step.pipe) if isinstance(step, Step) else step.from_
+            self.gives(last.held, f"its last step, '{what}',", self.at("output"))
         return self.resolved(last.held)
 
     def parallel(self, pipe: PipeParallel) -> Held:
@@ -171,12 +204,17 @@ class _Caller:
                 results[branch.result] = called.held
         if pipe.add_each_output:
             self.leaves = results
+        held = Held.declared(pipe.output)
         if not self.combines(results):
             self.flow.loosen(self.ref)
-        return Held.declared(pipe.output)
+        elif pipe.output.concept != _COMPOSITE:
+            return held
+        return replace(held, parts=results)
 
     def condition(self, pipe: PipeCondition) -> Held:
-        names = _Names(self.inputs)
+        alias = pipe.add_alias_from_expression_to
+        named = {} if alias is None else {alias: Held("native.Dynamic", None, maker=f"named by '{self.code}'")}
+        names = _Names({**self.inputs, **named})
         targets: list[tuple[tuple[str, ...], str]] = [(("outcomes", key), ref) for key, ref in pipe.outcomes.items()]
         targets.append((("default_outcome",), pipe.default_outcome))
         lacks: list[Lack] = []
@@ -195,7 +233,7 @@ class _Caller:
                 self.gives(called.held, f"{label}, '{_code(target)}',", self.at(*path))
                 lacks.append(called.held.lack)
                 depths.append(called.held.depth)
-        self.leaves = _common(left)
+        self.leaves = {**named, **_common(left)}
         self.note_continue(pipe)
         depth = depths[0] if len(set(depths)) == 1 else None
         return self.resolved(Held(pipe.output.concept, depth, lack=worst(*lacks)))
@@ -207,7 +245,7 @@ class _Caller:
         if "continue" in (*pipe.outcomes.values(), pipe.default_outcome):
             slot = replace(pipe.output, presence="optional", concept=self.site.short(pipe.output.concept))
             message = f"'{self.code}' may do nothing ('continue'), so its output may be absent"
-            self.findings.warn(self.at("output"), "optional_output_required", message, f'write output = "{slot}"')
+            self.findings.dated(self.at("output"), "optional_output_required", message, f'write output = "{slot}"')
 
     def batch(self, pipe: PipeBatch) -> Held:
         listed = self.inputs.get(pipe.input_list_name)
@@ -218,20 +256,43 @@ class _Caller:
         names = _Names(self.inputs).with_item(pipe.input_item_name, item)
         called = self.call(pipe.branch_pipe_code, names, self.at("branch_pipe_code"), f"the branch of '{self.code}'")
         held = called.held.batched(listed)
-        if called.is_known:
-            self.gives(held, f"its branch, '{_code(pipe.branch_pipe_code)}',", self.at("output"))
+        branch = f"its branch, '{_code(pipe.branch_pipe_code)}',"
+        if called.is_known and not self.gives(held, branch, self.at("output"), is_dated=True):
+            # Accepted as it is written in old files: the batch then gives what its branch gives.
+            self.flow.found.mended[self.ref] = Slot(held.concept, is_list=True, count=held.count)
+            return held
         return self.resolved(held)
 
     # One call.
 
-    def step(self, step: Step, names: _Names, path: Path, label: str) -> _Called:
+    def bound(self, path: str, index: int, names: _Names, where: Path, label: str) -> Held:
+        """Rule 66: what stands at a path of something in memory."""
+        root = path.partition(".")[0]
+        held = names.held.get(root)
+        if held is None:
+            self.missing(f"{label} takes '{path}'", root, names, where, "…")
+            return Held("native.Dynamic", None)
+        found = derive(self.flow.concepts, held, path, self.flow.shorthands)
+        if isinstance(found, Underived):
+            # What does not resolve is told already, and stands here as something of any shape.
+            if not (self.findings.errors and self.flow.concepts.is_open(held.concept)):
+                self.findings.error(where, "binding_path_unresolved", f"{label}: {found.message}", found.hint)
+            return Held("native.Dynamic", None)
+        found = replace(found, maker=f"taken from '{path}' by {label}")
+        self.flow.found.bindings.setdefault(self.ref, {})[index] = slot_of(found)
+        return found
+
+    def step(self, step: Step, names: _Names, path: Path, label: str, index: int = 0) -> _Called:
         """A step or a branch, batched or not. A batch leaves nothing but its list."""
         if step.batch_over is None or step.batch_as is None:
             called = self.call(step.pipe, names, (*path, "pipe"), label)
             return replace(called, held=replace(called.held.overridden(step), maker=f"made by {label}"))
-        listed = names.held.get(step.batch_over)
+        if is_dotted(step):
+            listed: Held | None = self.bound(step.batch_over, index, names, (*path, "batch_over"), label)
+        else:
+            listed = names.held.get(step.batch_over)
         if listed is None:
-            self.missing(f"{label} runs over '{step.batch_over}'", step.batch_over, names, (*path, "batch_over"))
+            self.missing(f"{label} runs over '{step.batch_over}'", step.batch_over, names, (*path, "batch_over"), "…[]")
             listed = Held("native.Dynamic", None)
         elif listed.depth == 0:
             concept = self.site.short(listed.concept)
@@ -257,13 +318,15 @@ class _Caller:
                 what = f"{label} calls '{_code(target)}', which needs '{name}' ({wanted})"
                 self.missing(what, name, names, path, wanted)
                 continue
+            if slot.presence == "forced":
+                self.flow.found.taken.setdefault(target, {}).setdefault(name, []).append(held.lack)
             self.takes(slot, held, f"{label} calls '{_code(target)}', which takes '{name}' as", path)
             if slot.presence == "plain" and not slot.is_list:
                 lack = worst(lack, held.lack)
         leaves = {name: held.skippable(lack) for name, held in self.flow.left.get(target, {}).items()}
         return _Called(self.flow.output(target).skippable(lack), leaves)
 
-    def missing(self, what: str, name: str, names: _Names, path: Path, wanted: Slot | None = None) -> None:
+    def missing(self, what: str, name: str, names: _Names, path: Path, wanted: Slot | str) -> None:
         """Rule 70: note a name that is not there, with those that are."""
         if not names.is_whole or name in names.told:
             return
@@ -274,7 +337,7 @@ class _Caller:
         listing = f"there is {', '.join(there[:_LISTED])}{more}" if there else "nothing is there"
         hint = f"{self.later[name]} makes it: move that step up" if name in self.later else did_you_mean(name, known)
         if hint is None:
-            declaration = f'inputs = {{ {name} = "{wanted or "…[]"}" }}'
+            declaration = f'inputs = {{ {name} = "{wanted}" }}'
             hint = f'give an earlier step result = "{name}", or declare it: {declaration}'
         self.findings.error(path, "missing_input_variable", f"{what}; {listing}", hint)
 
@@ -284,7 +347,7 @@ class _Caller:
         message = f"{what} {wanted}; what is there is {self.shown(held)} ({held.maker})"
         if not self.flow.concepts.accepts(slot.concept, held.concept):
             if held.concept == "native.Anything":
-                self.findings.warn(path, _MISMATCH, f"{message}: checked only when it runs")
+                self.findings.dated(path, _MISMATCH, f"{message}: checked only when it runs")
                 return
             self.findings.error(path, _MISMATCH, message)
         elif held.depth is None or (slot.concept in SHAPELESS and not slot.is_list):
@@ -292,7 +355,7 @@ class _Caller:
         elif not slot.is_list:
             if held.depth:
                 hint = f'write "{wanted.concept}[]", or run the step over the list with batch_over and batch_as'
-                self.findings.warn(path, _MISMATCH, f"{message}: the whole list is handed over", hint)
+                self.findings.dated(path, _MISMATCH, f"{message}: the whole list is handed over", hint)
         elif held.depth == 0:
             if held.may_nest:
                 self.findings.warn(path, _MISMATCH, f"{message}: it works only if that is a list of lists")
@@ -304,36 +367,42 @@ class _Caller:
 
     # Outputs.
 
-    def gives(self, held: Held, who: str, path: Path) -> None:
-        """Hold what the pipe ends with against what it declares (rules 74, 78, 81 and 82)."""
+    def gives(self, held: Held, who: str, path: Path, *, is_dated: bool = False) -> bool:
+        """Whether what the pipe ends with is what it declares (rules 74, 78, 81 and 82); noted if it is not.
+
+        `is_dated`: only the strict profile refuses another concept or multiplicity.
+        """
+        note = self.findings.dated if is_dated else self.findings.error
         output = self.pipe.output
         declared = replace(output, concept=self.site.short(output.concept))
         message = f"'{self.code}' declares the output {declared}, and {who} gives {self.shown(held)}"
         if not self.flow.concepts.accepts(output.concept, held.concept):
             if held.concept == "native.Anything":
                 warning = f"{message}: checked only when it runs"
-                self.findings.warn(path, "inadequate_output_concept", warning)
-            else:
-                self.findings.error(path, "inadequate_output_concept", message)
-            return
+                self.findings.dated(path, "inadequate_output_concept", warning)
+                return True
+            note(path, "inadequate_output_concept", message)
+            return False
         if output.concept in SHAPELESS and not output.is_list:
-            return
+            return True
         is_other_count = output.count is not None and held.count is not None and output.count != held.count
         if held.depth is not None and (output.is_list != (held.depth > 0) or is_other_count):
             hint = f'write output = "{self.shown(held)}"' if held.depth < 2 else None
-            self.findings.error(path, "inadequate_output_multiplicity", message, hint)
-        elif held.lack == "maybe" and not output.is_list and output.presence == "plain":
+            note(path, "inadequate_output_multiplicity", message, hint)
+            return False
+        if held.lack == "maybe" and not output.is_list and output.presence == "plain":
             hint = f'write output = "{replace(declared, presence="optional")}"'
             self.findings.error(path, "optional_not_handled", f"{message}, which may be absent", hint)
+        return True
 
     def resolved(self, held: Held) -> Held:
         """What callers see: the declared concept and presence, with the depth and count that were found."""
         output = self.pipe.output
-        declared = Held.declared(output)
+        declared = replace(Held.declared(output), parts=held.parts if output.concept == _COMPOSITE else None)
         if output.is_list:
             return replace(declared, depth=held.depth or 1, count=output.count or held.count)
         if output.presence == "plain" and held.lack == "tolerated":
-            self.flow.mended[self.ref] = replace(output, presence="optional")
+            self.flow.found.mended[self.ref] = replace(output, presence="optional")
             return replace(declared, lack="tolerated")
         return declared
 
@@ -350,7 +419,7 @@ class _Caller:
             what = self.site.short(output.concept) + ("[]" if output.is_list else "")
             message = f"the results of '{self.code}' ({', '.join(results)}) are not the fields of {what}"
             hint = 'a Composite of the results is made; write output = "Composite", or name the results as the fields'
-            self.findings.warn(self.at("output"), "inadequate_output_concept", message, hint)
+            self.findings.dated(self.at("output"), "inadequate_output_concept", message, hint)
             return False
         for name, held in results.items():
             fault = field_fault(self.flow.concepts, fields[name], Reached(held.concept, held.depth))

@@ -4,16 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from pipelex.language.pipes import OUTCOME_WORDS, Pipe, PipeBatch, PipeCondition, PipeParallel, PipeSequence
+from pipelex.language.pipes import (
+    OUTCOME_WORDS,
+    Binding,
+    Pipe,
+    PipeBatch,
+    PipeCondition,
+    PipeParallel,
+    PipeSequence,
+    PipeSignature,
+    steps_of,
+)
+from pipelex.values.slots import Slot
 
 
 def callees(pipe: Pipe) -> tuple[str, ...]:
     """The references of the pipes that a pipe may call, each once, in order of appearance."""
     match pipe:
-        case PipeSequence():
-            called = [step.pipe for step in pipe.steps]
-        case PipeParallel():
-            called = [branch.pipe for branch in pipe.branches]
+        case PipeSequence() | PipeParallel():
+            called = [step.pipe for step in steps_of(pipe)]
         case PipeCondition():
             called = [ref for ref in (*pipe.outcomes.values(), pipe.default_outcome) if ref not in OUTCOME_WORDS]
         case PipeBatch():
@@ -56,3 +65,15 @@ def uncalled(pipes: Mapping[str, Pipe]) -> list[str]:
     """The pipes that no other pipe calls: those a person would start."""
     called = {callee for ref, pipe in pipes.items() for callee in callees(pipe) if callee != ref}
     return [ref for ref in pipes if ref not in called]
+
+
+def bound_slots(pipe: Pipe) -> tuple[Slot, ...]:
+    """What the bindings of a linked sequence give."""
+    steps = pipe.steps if isinstance(pipe, PipeSequence) else ()
+    return tuple(step.slot for step in steps if isinstance(step, Binding) and step.slot is not None)
+
+
+def pending_signatures(pipes: Mapping[str, Pipe], start: str | None = None) -> tuple[str, ...]:
+    """The signatures that nothing implements, among all pipes or those that `start` may reach (rule 87)."""
+    wanted = pipes if start is None else reachable(pipes, start)
+    return tuple(ref for ref, pipe in pipes.items() if isinstance(pipe, PipeSignature) and ref in wanted)

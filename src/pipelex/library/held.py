@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -27,7 +28,7 @@ class Held:
     """`depth` counts the lists around the content: 0 a single one, 1 a list, None when it cannot be told.
 
     `count` is the number of items of the outermost list, if it is known. `may_nest` says that the items may be lists
-    themselves, because a caller decides. `maker` is for messages.
+    themselves, because a caller decides. `maker` is for messages. `parts` are the components of a Composite, if known.
     """
 
     concept: str
@@ -36,6 +37,7 @@ class Held:
     lack: Lack = "never"
     may_nest: bool = False
     maker: str = ""
+    parts: Mapping[str, Held] | None = None
 
     @classmethod
     def given(cls, slot: Slot, maker: str) -> Held:

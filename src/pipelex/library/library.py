@@ -12,7 +12,7 @@ from pipelex.errors import PipeNotFoundError, Problem
 from pipelex.language.bundle import Bundle
 from pipelex.language.pipes import Pipe
 from pipelex.library.crate import LibraryCrate
-from pipelex.library.graph import uncalled
+from pipelex.library.graph import pending_signatures, uncalled
 from pipelex.library.link import link
 from pipelex.library.load import load_bundles, load_texts
 from pipelex.library.slices import CrateKey, slice_of
@@ -44,6 +44,10 @@ class Library:
     def produced(self, ref: str) -> Slot:
         """What a pipe declares to give."""
         return self.pipe(ref).output
+
+    def pending(self, pipe: str | None = None) -> tuple[str, ...]:
+        """The signatures that nothing implements, of the library or among what a pipe may reach."""
+        return pending_signatures(self.crate.pipes, pipe)
 
     def slice(self, pipe: str) -> LibraryCrate:
         """The part of the crate that a pipe can reach."""
@@ -97,20 +101,20 @@ def _library(key: CrateKey) -> Library:
     return Library(crate=key.crate, concepts=Concepts(key.crate.concepts))
 
 
-def load_library(paths: Sequence[Path]) -> tuple[Library, tuple[Problem, ...]]:
+def load_library(paths: Sequence[Path], *, strict: bool = False) -> tuple[Library, tuple[Problem, ...]]:
     """Load, link and check bundles and directories; the library, and what was accepted with a warning.
 
     Raises InputError, LanguageError or LibraryError, each with everything found at that stage.
     """
-    return _loaded(load_bundles(paths))
+    return _loaded(load_bundles(paths, strict=strict), strict=strict)
 
 
-def library_from_texts(texts: Mapping[str, str]) -> tuple[Library, tuple[Problem, ...]]:
+def library_from_texts(texts: Mapping[str, str], *, strict: bool = False) -> tuple[Library, tuple[Problem, ...]]:
     """As `load_library`, from texts by the name to show in messages."""
-    return _loaded(load_texts(texts))
+    return _loaded(load_texts(texts, strict=strict), strict=strict)
 
 
-def _loaded(bundles: Sequence[Bundle]) -> tuple[Library, tuple[Problem, ...]]:
-    linked = link(bundles)
+def _loaded(bundles: Sequence[Bundle], *, strict: bool) -> tuple[Library, tuple[Problem, ...]]:
+    linked = link(bundles, strict=strict)
     read = [warning for bundle in bundles for warning in bundle.warnings]
     return Library.of(linked.crate), (*read, *linked.warnings)

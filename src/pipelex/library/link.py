@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipelex.errors import LibraryError, Problem
@@ -11,6 +11,7 @@ from pipelex.language.checks import check_bundle
 from pipelex.language.findings import Path, sorted_by_place
 from pipelex.language.pipes import (
     OUTCOME_WORDS,
+    Binding,
     Pipe,
     PipeBatch,
     PipeCondition,
@@ -19,12 +20,16 @@ from pipelex.language.pipes import (
     PipeSequence,
     Step,
 )
-from pipelex.library.concepts import link_concepts
+from pipelex.library.bindings import bound
+from pipelex.library.concepts import link_concepts, shorthands
 from pipelex.library.crate import LibraryCrate
 from pipelex.library.flow import check_flow
-from pipelex.library.operators import check_concepts
-from pipelex.library.scope import Scope, Site
-from pipelex.values.concepts import Concepts
+from pipelex.library.graph import pending_signatures
+from pipelex.library.operators import DOCUMENT_FORMATS, check_operator
+from pipelex.library.presence import check_presence
+from pipelex.library.scope import PackageTable, Scope, Site, package_of
+from pipelex.library.signatures import check_signature, pipe_homes
+from pipelex.values.concepts import Concepts, Field
 from pipelex.values.slots import Slot
 
 
@@ -32,52 +37,76 @@ from pipelex.values.slots import Slot
 class Linked:
     """A sealed crate, and what linking accepted with a warning, by file and place.
 
-    What reading a file accepted stays in the warnings of its bundle.
+    What reading a file accepted stays in the warnings of its bundle. A library with `pending_signatures`, by absolute
+    reference, is valid; the pipes that reach one of them cannot run, except dry.
     """
 
     crate: LibraryCrate
     warnings: tuple[Problem, ...]
+    pending_signatures: tuple[str, ...] = ()
 
 
-def link(bundles: Sequence[Bundle]) -> Linked:
-    """Link and check bundles as one library. Raises LibraryError with every problem of every file, in their order."""
-    sites = [Site.of(bundle) for bundle in sorted(bundles, key=lambda bundle: bundle.source)]
-    concept_homes = _homes(sites, "concept", "duplicate_concept")
-    pipe_homes = _homes(sites, "pipe", "duplicate_pipe")
-    scope = Scope(concept_homes, pipe_homes)
-    own, lost = link_concepts(concept_homes, scope)
+def link(
+    bundles: Sequence[Bundle],
+    *,
+    strict: bool = False,
+    packages: PackageTable | None = None,
+    document_formats: Collection[str] = DOCUMENT_FORMATS,
+    structure_classes: Mapping[str, Mapping[str, Field]] | None = None,
+) -> Linked:
+    """Link and check bundles as one library. Raises LibraryError with every problem of every file, in their order.
+
+    `strict` refuses what only older versions of the language know. `document_formats` are those that can be made where
+    the library runs; `structure_classes` the Python classes known, as the fields they stand for.
+    """
+    sites = [Site.of(bundle, strict=strict) for bundle in _sorted(bundles)]
+    concept_homes = _concept_homes(sites)
+    homes, signatures = pipe_homes(sites)
+    scope = Scope(concept_homes, homes, packages, _main_pipes(sites, homes))
+    own, lost = link_concepts(concept_homes, scope, structure_classes)
     concepts = Concepts(own)
-    pipes = _link_pipes(pipe_homes, _PipeLinker(scope, lost, _texts(sites, "system_prompt")))
+    linker = _PipeLinker(scope, lost, _texts(sites, "system_prompt"))
+    pipes = {ref: linker.pipe(_code(ref), site) for ref, site in homes.items()}
+    for ref, site in signatures:
+        check_signature(_code(ref), linker.pipe(_code(ref), site), site, pipes[ref], homes[ref])
     for ref, pipe in pipes.items():
-        check_concepts(_code(ref), pipe, pipe_homes[ref], concepts)
-    for ref, output in check_flow(pipes, pipe_homes, concepts).items():
-        pipes[ref] = pipes[ref].model_copy(update={"output": output})
+        check_operator(_code(ref), pipe, homes[ref], concepts, document_formats)
+    main_pipe = _main_pipe(sites, homes)
+    _check_flow(pipes, homes, concepts, main_pipe, shorthands(concept_homes))
+    pending = pending_signatures(pipes)
+    _note_pending(pending, homes)
     domains = _texts(sites, "description")
-    warnings = _told(sites)
+    warnings = _told(sites, strict=strict)
     crate = LibraryCrate(
         concepts=own,
         pipes=pipes,
-        domains={site.bundle.domain: domains.get(site.bundle.domain, "") for site in sites},
-        source_map={ref: site.bundle.source for ref, site in (*concept_homes.items(), *pipe_homes.items())},
-        main_pipe=_main_pipe(sites, pipes),
+        domains={site.space: domains.get(site.space, "") for site in sites},
+        source_map={ref: site.bundle.source for ref, site in (*concept_homes.items(), *homes.items())},
+        main_pipe=main_pipe,
     )
-    return Linked(crate.sealed(), warnings)
+    return Linked(crate.sealed(), warnings, pending)
 
 
 def _code(ref: str) -> str:
     return ref.rpartition(".")[2]
 
 
-def _homes(sites: Iterable[Site], table: str, duplicate: str) -> dict[str, Site]:
-    """The site of each declaration, by absolute reference; a second declaration of the same is noted (rules 12, 30)."""
+def _sorted(bundles: Iterable[Bundle]) -> list[Bundle]:
+    """The bundles by package and file; one that is there twice counts once."""
+    found = {(bundle.package, bundle.source, bundle.text): bundle for bundle in bundles}
+    return sorted(found.values(), key=lambda bundle: (bundle.package, bundle.source))
+
+
+def _concept_homes(sites: Iterable[Site]) -> dict[str, Site]:
+    """The site of each concept, by absolute reference; a second declaration of the same is noted (rule 12)."""
     homes: dict[str, Site] = {}
     for site in sites:
-        for code in site.bundle.concepts if table == "concept" else site.bundle.pipes:
-            first = homes.setdefault(f"{site.bundle.domain}.{code}", site)
+        for code in site.bundle.concepts:
+            first = homes.setdefault(site.ref(code), site)
             if first is not site:
-                message = f"the {table} '{code}' of the domain '{site.bundle.domain}' is declared twice"
+                message = f"the concept '{code}' of the domain '{site.bundle.domain}' is declared twice"
                 hint = f"the other one is in {first.bundle.source}: rename one, or drop it"
-                site.findings.error((table, code), duplicate, message, hint)
+                site.findings.error(("concept", code), "duplicate_concept", message, hint)
     return homes
 
 
@@ -88,20 +117,20 @@ def _texts(sites: Iterable[Site], key: str) -> dict[str, str]:
         text = getattr(site.bundle, key)
         if text is None:
             continue
-        first, at = found.setdefault(site.bundle.domain, (text, site))
+        first, at = found.setdefault(site.space, (text, site))
         if first != text:
             message = f"another file of the domain '{site.bundle.domain}' has another '{key}'"
             hint = f"{at.bundle.source} comes first: files without one take its own"
             site.findings.warn((key,), "domain_metadata_conflict", message, hint)
-    return {domain: text for domain, (text, _) in found.items()}
+    return {space: text for space, (text, _) in found.items()}
 
 
-def _told(sites: Sequence[Site]) -> tuple[Problem, ...]:
+def _told(sites: Sequence[Site], *, strict: bool) -> tuple[Problem, ...]:
     """The warnings of every file. Raises LibraryError when there is an error."""
     errors: list[Problem] = []
     warnings: list[Problem] = []
     for site in sites:
-        found = [*check_bundle(site.bundle), *site.findings.errors, *site.findings.warnings]
+        found = [*check_bundle(site.bundle, strict=strict), *site.findings.errors, *site.findings.warnings]
         for problem in sorted_by_place(list(dict.fromkeys(found))):
             (warnings if problem.is_warning else errors).append(problem)
     if errors:
@@ -111,15 +140,43 @@ def _told(sites: Sequence[Site]) -> tuple[Problem, ...]:
     return tuple(warnings)
 
 
-def _main_pipe(sites: Iterable[Site], pipes: Mapping[str, Pipe]) -> str | None:
-    """The main pipe, when the files name exactly one between them."""
-    named = [f"{site.bundle.domain}.{site.bundle.main_pipe}" for site in sites if site.bundle.main_pipe is not None]
-    found = list(dict.fromkeys(ref for ref in named if ref in pipes))
+def _main_pipes(sites: Iterable[Site], homes: Mapping[str, Site]) -> list[str]:
+    """The main pipes that files name, each once."""
+    named = [site.ref(site.bundle.main_pipe) for site in sites if site.bundle.main_pipe is not None]
+    return list(dict.fromkeys(ref for ref in named if ref in homes))
+
+
+def _main_pipe(sites: Iterable[Site], homes: Mapping[str, Site]) -> str | None:
+    """The main pipe, when the files of the package that is run name exactly one between them."""
+    found = [ref for ref in _main_pipes(sites, homes) if not package_of(ref)]
     return found[0] if len(found) == 1 else None
 
 
-def _link_pipes(homes: Mapping[str, Site], linker: _PipeLinker) -> dict[str, Pipe]:
-    return {ref: linker.pipe(_code(ref), site) for ref, site in homes.items()}
+def _check_flow(
+    pipes: dict[str, Pipe],
+    homes: Mapping[str, Site],
+    concepts: Concepts,
+    main_pipe: str | None,
+    shorthands: frozenset[tuple[str, str]],
+) -> None:
+    """Follow every value, and put what is found about outputs and bindings into `pipes`."""
+    flow = check_flow(pipes, homes, concepts, shorthands)
+    check_presence(pipes, homes, concepts, flow.taken, main_pipe, shorthands)
+    for ref, slots in flow.bindings.items():
+        pipe = pipes[ref]
+        assert isinstance(pipe, PipeSequence)
+        pipes[ref] = bound(pipe, slots)
+    for ref, output in flow.mended.items():
+        pipes[ref] = pipes[ref].model_copy(update={"output": output})
+
+
+def _note_pending(pending: Iterable[str], homes: Mapping[str, Site]) -> None:
+    """Rule 87."""
+    for ref in pending:
+        site, code = homes[ref], _code(ref)
+        message = f"'{code}' is a signature that nothing implements: what reaches it can only run dry"
+        hint = "declare a pipe of the same code, inputs and output, with a type"
+        site.findings.warn(site.at(code), "pending_signatures", message, hint)
 
 
 @dataclass(frozen=True)
@@ -131,16 +188,15 @@ class _PipeLinker:
     system_prompts: Mapping[str, str]
 
     def pipe(self, code: str, site: Site) -> Pipe:
-        declared = site.bundle.pipes[code]
-        path: Path = ("pipe", code)
+        declared = site.pipes[code]
+        path = site.at(code)
         update: dict[str, object] = {
             "inputs": {name: self._slot(slot, site, (*path, "inputs", name)) for name, slot in declared.inputs.items()},
             "output": self._slot(declared.output, site, (*path, "output")),
         }
         match declared:
             case PipeLLM() if declared.system_prompt is None:
-                bundle = site.bundle
-                update["system_prompt"] = bundle.system_prompt or self.system_prompts.get(bundle.domain)
+                update["system_prompt"] = site.bundle.system_prompt or self.system_prompts.get(site.space)
             case PipeSequence():
                 update["steps"] = self._steps(declared.steps, site, (*path, "steps"))
             case PipeParallel():
@@ -161,9 +217,11 @@ class _PipeLinker:
         ref = self.scope.concept(slot.concept, site, path)
         return replace(slot, concept="native.Dynamic" if ref is None or ref in self.lost else ref)
 
-    def _steps(self, steps: Iterable[Step], site: Site, path: Path) -> tuple[Step, ...]:
+    def _steps(self, steps: Iterable[Step | Binding], site: Site, path: Path) -> tuple[Step | Binding, ...]:
         return tuple(
             step.model_copy(update={"pipe": self._target(step.pipe, site, (*path, index, "pipe"))})
+            if isinstance(step, Step)
+            else step
             for index, step in enumerate(steps)
         )
 

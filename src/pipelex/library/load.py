@@ -8,6 +8,7 @@ from pathlib import Path
 from pipelex.errors import InputError, LanguageError, Problem
 from pipelex.language.bundle import Bundle
 from pipelex.language.parse import parse_bundle
+from pipelex.language.pipes import PipeDocGen
 
 SUFFIX = ".mthds"
 
@@ -27,14 +28,46 @@ def find_bundles(paths: Sequence[Path]) -> list[Path]:
     return [found[resolved] for resolved in sorted(found)]
 
 
-def load_bundles(paths: Sequence[Path]) -> list[Bundle]:
-    """Parse the bundles that `find_bundles` finds. Raises one LanguageError with the problems of every file."""
-    return _parsed((str(path), _text(path)) for path in find_bundles(paths))
+def load_bundles(paths: Sequence[Path], *, strict: bool = False) -> list[Bundle]:
+    """Parse the bundles that `find_bundles` finds, and read the templates of documents beside them.
+
+    Raises one LanguageError with the problems of every file; `strict` refuses old spellings.
+    """
+    found = find_bundles(paths)
+    return _parsed(((str(path), _text(path)) for path in found), [path.parent for path in found], strict=strict)
 
 
-def load_texts(texts: Mapping[str, str]) -> list[Bundle]:
+def load_texts(texts: Mapping[str, str], *, strict: bool = False) -> list[Bundle]:
     """Parse texts by the name to show in messages. Raises one LanguageError with the problems of all of them."""
-    return _parsed(texts.items())
+    return _parsed(texts.items(), [None] * len(texts), strict=strict)
+
+
+def with_templates(bundle: Bundle, folder: Path | None) -> tuple[Bundle, list[Problem]]:
+    """The bundle with the `template_file` of each pdf read into its `template`, and the files that cannot be read."""
+    problems: list[Problem] = []
+    pipes = dict(bundle.pipes)
+    for code, pipe in bundle.pipes.items():
+        if not isinstance(pipe, PipeDocGen) or pipe.template_file is None or pipe.format != "pdf":
+            continue
+        try:
+            if folder is None:
+                raise FileNotFoundError(0, "a bundle given as a text has no files beside it")
+            template = _beside(folder, pipe.template_file).read_text(encoding="utf-8")
+        except (OSError, RuntimeError, UnicodeDecodeError) as error:
+            why = "not valid UTF-8" if isinstance(error, UnicodeDecodeError) else getattr(error, "strerror", error)
+            message = f"pipe '{code}': cannot read the template '{pipe.template_file}': {why}"
+            problems.append(bundle.problem("pipe_factory", message, "pipe", code, "template_file"))
+        else:
+            pipes[code] = pipe.model_copy(update={"template": template})
+    return bundle.model_copy(update={"pipes": pipes}), problems
+
+
+def _beside(folder: Path, name: str) -> Path:
+    """The file of that name below the folder. A link may lead anywhere, and the bundle may come from anybody."""
+    file = (folder / name).resolve()
+    if not file.is_relative_to(folder.resolve()):
+        raise PermissionError(0, "it is outside the folder of the bundle")
+    return file
 
 
 def _bundles_at(path: Path) -> list[Path]:
@@ -89,20 +122,26 @@ def _text(path: Path) -> str | Problem:
         return Problem("toml_parse_error", message, str(path), line, hint="save the file with the encoding UTF-8")
 
 
-def _parsed(texts: Iterable[tuple[str, str | Problem]]) -> list[Bundle]:
+def _parsed(
+    texts: Iterable[tuple[str, str | Problem]], folders: Sequence[Path | None], *, strict: bool
+) -> list[Bundle]:
     bundles: list[Bundle] = []
     failed: list[str] = []
     problems: list[Problem] = []
-    for source, text in texts:
+    for (source, text), folder in zip(texts, folders, strict=True):
         if isinstance(text, Problem):
             failed.append(source)
             problems.append(text)
             continue
         try:
-            bundles.append(parse_bundle(text, source))
+            bundle, missing = with_templates(parse_bundle(text, source, strict=strict), folder)
         except LanguageError as error:
             failed.append(source)
             problems += error.found
+            continue
+        bundles.append(bundle)
+        failed += [source] * bool(missing)
+        problems += missing
     if problems:
         count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
         raise LanguageError(f"{count} in {', '.join(failed)}", problems=problems, where=problems[0].place)

@@ -1,62 +1,75 @@
-"""Checks of one pipe against the concepts it names (MTHDS rules 46, 47, 56, 59 and 60). Pure."""
+"""Checks of one operator against the concepts it names (MTHDS rules 46 to 48, 52, 54 to 57, 59 and 61). Pure.
+
+How many inputs an operator has, and whether they are lists, is told by the checks of its file.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterator, Mapping
 
-from pipelex.language.findings import Path, did_you_mean
 from pipelex.language.pipes import (
+    BasePipe,
     ComposeTemplate,
     ConstructValue,
-    FromPath,
     FromTemplate,
-    Literally,
     Nested,
     Pipe,
     PipeCompose,
     PipeCondition,
+    PipeDocGen,
     PipeExtract,
+    PipeImgGen,
+    PipeJudge,
     PipeLLM,
+    PipeSearch,
+    PipeStructure,
 )
 from pipelex.language.templates import analyse, condition_template, template_fault
-from pipelex.library.paths import NoField, Reached, field_fault, walk
+from pipelex.library.check import Check
+from pipelex.library.constructs import ConstructCheck
+from pipelex.library.elaborate import is_structuring
+from pipelex.library.judges import JudgeCheck
 from pipelex.library.scope import Site
-from pipelex.values.concepts import Concepts, Field, FieldType
+from pipelex.values.concepts import Concepts
+
+DOCUMENT_FORMATS = ("pdf", "xlsx", "docx", "pptx")
+"""The formats of the language; an engine may be missing for some."""
+_EXTRA = ("pdf", "xlsx")
+"""The formats that the extra `documents` brings an engine for."""
 
 _ANY = ("native.Anything", "native.Dynamic")
+_Keys = tuple[str, ...]
 
 
-def check_concepts(code: str, pipe: Pipe, site: Site, concepts: Concepts) -> None:
+def check_operator(
+    code: str, pipe: Pipe, site: Site, concepts: Concepts, document_formats: Collection[str] = DOCUMENT_FORMATS
+) -> None:
     """Note what is wrong with the paths a pipe reads and the concepts it takes and makes."""
-    check = _Check(code, site, concepts)
+    check = _OperatorCheck(code, site, concepts)
     check.paths(pipe)
     match pipe:
         case PipeLLM():
             check.llm(pipe)
+        case PipeStructure():
+            check.structure(pipe)
+        case PipeImgGen():
+            check.gives(pipe, "native.Image", "a PipeImgGen makes an Image")
         case PipeExtract():
             check.extract(pipe)
+        case PipeSearch():
+            check.gives(pipe, "native.SearchResult", "a PipeSearch makes a SearchResult")
+        case PipeJudge():
+            JudgeCheck(code, site, concepts).judge(pipe)
         case PipeCompose():
-            check.compose(pipe)
+            check.template(pipe)
+            ConstructCheck(code, site, concepts).construct(pipe)
+        case PipeDocGen():
+            check.document(pipe, document_formats)
         case _:
             pass
 
 
-@dataclass(frozen=True)
-class _Check:
-    code: str
-    site: Site
-    concepts: Concepts
-
-    def at(self, *path: str | int) -> Path:
-        return ("pipe", self.code, *path)
-
-    def error(self, path: Path, code: str, message: str, hint: str | None = None) -> None:
-        self.site.findings.error(path, code, f"'{self.code}': {message}", hint)
-
-    def warn(self, path: Path, code: str, message: str, hint: str | None = None) -> None:
-        self.site.findings.warn(path, code, f"'{self.code}': {message}", hint)
-
+class _OperatorCheck(Check):
     def paths(self, pipe: Pipe) -> None:
         """Rule 46: the dotted paths of templates exist, as far as structures are declared."""
         for path, text, category in _templates(pipe):
@@ -64,33 +77,14 @@ class _Check:
             if template_fault(text, category) is not None:
                 continue
             for dotted in analyse(text, category).paths:
-                root, *segments = dotted.split(".")
-                if segments and root in pipe.inputs:
-                    self.reach(pipe, dotted, self.at(*path))
-
-    def reach(self, pipe: Pipe, dotted: str, path: Path) -> Reached | None:
-        """What a dotted path of an input reaches; None, with a warning, if it names a field that does not exist."""
-        root, *segments = dotted.split(".")
-        slot = pipe.inputs[root]
-        reached = walk(self.concepts, Reached(slot.concept, 1 if slot.is_list else 0), segments)
-        if not isinstance(reached, NoField):
-            return reached
-        shown = self.site.short(reached.concept)
-        if reached.known:
-            message = f"'{dotted}': {shown} has no field '{reached.segment}'"
-            hint = did_you_mean(reached.segment, reached.known) or f"its fields are {', '.join(reached.known)}"
-        else:
-            message = f"'{dotted}': '{reached.segment}' is read on a list of {shown}"
-            hint = "loop over its items, or batch over it"
-        self.warn(path, "unknown_field", message, hint)
-        return None
+                root, dot, _ = dotted.partition(".")
+                if dot and root in pipe.inputs:
+                    self.reach(pipe, dotted, self.at(*path), is_strict=isinstance(pipe, PipeDocGen))
 
     def llm(self, pipe: PipeLLM) -> None:
         """Rule 47, and the variables of a system prompt inherited from another file."""
-        if self.concepts.is_a(pipe.output.concept, "native.Image"):
-            message = f"a PipeLLM cannot make an image ({self.site.short(pipe.output.concept)})"
-            self.error(self.at("output"), "llm_output_cannot_be_image", message)
-        own = (self.site.bundle.pipes[self.code], self.site.bundle)
+        self.no_image(pipe)
+        own = (self.site.pipes[self.code], self.site.bundle)
         is_inherited = not any(getattr(holder, "system_prompt", None) is not None for holder in own)
         if pipe.system_prompt is None or not is_inherited or template_fault(pipe.system_prompt, "llm_prompt"):
             return
@@ -99,6 +93,29 @@ class _Check:
                 message = f"the system prompt of the domain reads '{root}', which is not an input"
                 hint = "declare it as an input, or give the pipe a system prompt of its own"
                 self.error(self.at("inputs"), "missing_input_variable", message, hint)
+
+    def no_image(self, pipe: PipeLLM | PipeStructure) -> None:
+        """Rule 47."""
+        if self.concepts.is_a(pipe.output.concept, "native.Image"):
+            message = f"a {pipe.type} cannot make an image ({self.site.short(pipe.output.concept)})"
+            self.error(self.at("output"), "llm_output_cannot_be_image", message, "use a PipeImgGen")
+
+    def structure(self, pipe: PipeStructure) -> None:
+        """Rules 47, 48 and 52."""
+        self.no_image(pipe)
+        shown = self.site.short(pipe.output.concept)
+        if self.concepts.is_text(pipe.output.concept):
+            if is_structuring(self.code, self.site.origins):
+                message = f"a preliminary text is of no use for an output that is a text ({shown})"
+                hint = "drop 'structuring_method', or output a concept with a structure"
+                self.error(self.at("structuring_method"), "pipe_validation", message, hint)
+            else:
+                message = f"a PipeStructure fills a structure, and {shown} is a text"
+                self.error(self.at("output"), "inadequate_output_concept", message, "output a concept with a structure")
+        for name, slot in pipe.inputs.items():
+            if slot.concept not in _ANY and not self.concepts.is_text(slot.concept):
+                message = f"a PipeStructure reads a text; '{name}' is {self.site.short(slot.concept)}"
+                self.error(self.at("inputs", name), "input_stuff_spec_mismatch", message, "declare it as a Text")
 
     def extract(self, pipe: PipeExtract) -> None:
         """Rule 56: the input can be read."""
@@ -111,92 +128,53 @@ class _Check:
     def _is_readable(self, ref: str) -> bool:
         return ref in _ANY or any(self.concepts.is_a(ref, native) for native in ("native.Document", "native.Image"))
 
-    def compose(self, pipe: PipeCompose) -> None:
-        """Rules 59 and 60."""
+    def gives(self, pipe: BasePipe, native: str, makes: str) -> None:
+        """The output is that native or goes back to it (rules 54, 57 and 61)."""
+        if pipe.output.concept not in _ANY and not self.concepts.is_a(pipe.output.concept, native):
+            word = native.rpartition(".")[2]
+            message = f"{makes}, not {self.site.short(pipe.output.concept)}"
+            hint = f'write output = "{word}", or a concept that refines it'
+            self.error(self.at("output"), "inadequate_output_concept", message, hint)
+
+    def template(self, pipe: PipeCompose) -> None:
+        """Rule 59: a template makes a text or an Html."""
         ref = pipe.output.concept
-        if pipe.template is not None and not self._is_printable(ref):
+        is_printable = ref in _ANY or self.concepts.is_text(ref) or self.concepts.is_a(ref, "native.Html")
+        if pipe.template is not None and not is_printable:
             message = f"a template makes a text or an Html, not {self.site.short(ref)}"
             hint = "use a construct table, or output a text-valued concept"
             self.error(self.at("output"), "inadequate_output_concept", message, hint)
-        if pipe.construct_fields is not None:
-            self._construct(pipe, pipe.construct_fields, ref, ("construct",))
 
-    def _is_printable(self, ref: str) -> bool:
-        return ref in _ANY or self.concepts.is_text(ref) or self.concepts.is_a(ref, "native.Html")
-
-    def _construct(self, pipe: PipeCompose, values: Mapping[str, ConstructValue], ref: str | None, path: Path) -> None:
-        """Check named values against the fields of a concept; None is a table of any shape."""
-        fields: dict[str, Field] | None = None
-        if ref is not None and not self.concepts.is_open(ref):
-            fields = self.concepts.structure(ref)
-        for name, value in values.items():
-            field = fields.get(name) if fields is not None else None
-            if field is not None or fields is None:
-                self._value(pipe, name, value, field, (*path, name))
-                continue
-            hint = did_you_mean(name, fields) or f"its fields are {', '.join(fields)}"
-            message = f"{self.site.short(ref or '')} has no field '{name}'"
-            self.error(self.at(*path, name), "construct_field_error", message, hint)
-        for name, field in (fields or {}).items():
-            if field.required and field.default is None and name not in values:
-                message = f"{self.site.short(ref or '')} requires the field '{name}', which nothing gives"
-                self.error(self.at(*path), "construct_field_error", message, f"add `{name} = …` to the construct")
-
-    def _value(self, pipe: PipeCompose, name: str, value: ConstructValue, field: Field | None, path: Path) -> None:
-        fault: str | None = None
-        match value:
-            case FromPath():
-                fault = self._from(pipe, value, field, path)
-            case Nested() if field is None or field.type in (FieldType.CONCEPT, FieldType.DICT):
-                self._construct(pipe, value.fields, field.concept if field else None, path)
-            case Nested() if field is not None:
-                fault = f"is {field.type.value}; a table is given"
-            case Literally() if field is not None and field.choices and str(value.value) not in field.choices:
-                hint = did_you_mean(str(value.value), field.choices) or f"the choices are {', '.join(field.choices)}"
-                self.error(self.at(*path), "construct_field_error", f"'{value.value}' is no choice of '{name}'", hint)
-            case _:
-                pass
-        if fault is not None:
-            self.error(self.at(*path), "construct_field_error", f"the field '{name}' {fault}")
-
-    def _from(self, pipe: PipeCompose, value: FromPath, field: Field | None, path: Path) -> str | None:
-        """Why what stands at a path cannot be the field, if so."""
-        # An undeclared root is told by the checks of its file.
-        if value.from_.split(".")[0] not in pipe.inputs:
-            return None
-        reached = self.reach(pipe, value.from_, self.at(*path))
-        if reached is None:
-            return None
-        if value.list_to_dict_keyed_by is not None:
-            return self._keyed(value, value.list_to_dict_keyed_by, reached, field, path)
-        fault = field_fault(self.concepts, field, reached) if field is not None else None
-        return f"{fault}; '{value.from_}' is {self._spoken(reached)}" if fault else None
-
-    def _keyed(self, value: FromPath, key: str, reached: Reached, field: Field | None, path: Path) -> str | None:
-        if reached.depth == 0:
-            return f"needs a list to key by '{key}'; '{value.from_}' is {self._spoken(reached)}"
-        item = walk(self.concepts, replace(reached, depth=0), [key]) if reached.depth == 1 else None
-        if isinstance(item, NoField):
-            message = f"{self.site.short(item.concept)} has no field '{key}' to key by"
-            self.warn(self.at(*path), "unknown_field", message, did_you_mean(key, item.known))
-        if field is not None and field.type in (FieldType.DICT, FieldType.CONCEPT):
-            return None
-        return f"is {field.type.value}; a dict is given" if field is not None else None
-
-    def _spoken(self, reached: Reached) -> str:
-        what = reached.scalar.value if reached.scalar else "a value"
-        if reached.concept is not None:
-            what = self.site.short(reached.concept)
-        return f"a list of {what}" if reached.depth else what
+    def document(self, pipe: PipeDocGen, document_formats: Collection[str]) -> None:
+        """Rule 61."""
+        self.gives(pipe, "native.Document", "a PipeDocGen makes a Document")
+        if pipe.format not in document_formats:
+            there = ", ".join(kind for kind in DOCUMENT_FORMATS if kind in document_formats)
+            message = f"nothing is installed here that makes a {pipe.format}"
+            hint = f"the formats that can be made are {there or ', '.join(_EXTRA)}"
+            if pipe.format in _EXTRA:
+                hint = 'pip install "pipelex[documents]"'
+            self.error(self.at("format"), "pipe_factory", message, hint)
 
 
-def _templates(pipe: Pipe) -> Iterator[tuple[Path, str, str]]:
+def _templates(pipe: Pipe) -> Iterator[tuple[_Keys, str, str]]:
     """Every template of a pipe: its key path inside the pipe, its text, its category."""
     match pipe:
         case PipeLLM():
-            for key in ("prompt", "system_prompt"):
-                if (text := getattr(pipe, key)) is not None:
-                    yield (key,), text, "llm_prompt"
+            yield from _texts(pipe, "llm_prompt", "prompt", "system_prompt")
+        case PipeImgGen():
+            yield from _texts(pipe, "img_gen_prompt", "prompt", "negative_prompt")
+        case PipeSearch():
+            yield from _texts(pipe, "basic", "prompt")
+        case PipeJudge():
+            yield from _texts(pipe, "llm_prompt", "prompt")
+            if pipe.question is not None:
+                yield ("question",), pipe.question.question, "llm_prompt"
+            for name, question in pipe.questions.items():
+                yield ("questions", name, "question"), question.question, "llm_prompt"
+        case PipeDocGen():
+            yield from _texts(pipe, "html", "template")
+            yield from _texts(pipe, "basic", "filename")
         case PipeCompose():
             if isinstance(pipe.template, ComposeTemplate):
                 yield ("template",), pipe.template.template, pipe.template.category
@@ -208,7 +186,13 @@ def _templates(pipe: Pipe) -> Iterator[tuple[Path, str, str]]:
             return
 
 
-def _construct_templates(values: Mapping[str, ConstructValue], path: Path) -> Iterator[tuple[Path, str, str]]:
+def _texts(pipe: BasePipe, category: str, *keys: str) -> Iterator[tuple[_Keys, str, str]]:
+    for key in keys:
+        if (text := getattr(pipe, key)) is not None:
+            yield (key,), text, category
+
+
+def _construct_templates(values: Mapping[str, ConstructValue], path: _Keys) -> Iterator[tuple[_Keys, str, str]]:
     for name, value in values.items():
         if isinstance(value, FromTemplate):
             yield (*path, name), value.template, "basic"

@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from pipelex.errors import PipeNotFoundError
 from pipelex.library.crate import LibraryCrate
-from pipelex.library.graph import reachable
+from pipelex.library.graph import bound_slots, reachable
 from pipelex.values.concepts import Concept, Concepts
 
 
@@ -48,8 +48,10 @@ def _slice(key: CrateKey, start: str) -> LibraryCrate:
     known = Concepts(crate.concepts)
     taken = {slot.concept for slot in crate.pipes[start].inputs.values()}
     seeds = [ref for ref in crate.concepts if any(known.accepts(expected, ref) for expected in taken)]
+    if any(known.root(expected) == "native.Composite" for expected in taken):
+        seeds = list(crate.concepts)  # its components may be anything
     for pipe in pipes.values():
-        seeds += [slot.concept for slot in (*pipe.inputs.values(), pipe.output)]
+        seeds += [slot.concept for slot in (*pipe.inputs.values(), pipe.output, *bound_slots(pipe))]
     concepts = needed_concepts(seeds, crate.concepts)
     domains = {ref.rpartition(".")[0] for ref in (*pipes, *concepts)}
     return LibraryCrate(
