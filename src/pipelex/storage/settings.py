@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -24,3 +25,15 @@ class StorageSettings(Frozen):
     max_file_bytes: int = Field(default=100 * 1024 * 1024, gt=0)
     fetch_timeout: Duration = timedelta(seconds=60)
     allow_private_hosts: bool = False
+
+
+class PackageSettings(Frozen):
+    """The `packages` slice of the configuration: how packages that a method depends on are fetched.
+
+    `mirrors` maps the address of a repository, or the beginning of addresses, to the URL to clone in its place. `cache`
+    is `~/.mthds/packages` unless set.
+    """
+
+    mirrors: dict[str, str] = {}
+    cache: Path | None = None
+    git_timeout: Duration = timedelta(minutes=5)
