@@ -5,11 +5,13 @@ import pytest
 
 from pipelex.errors import ConfigError, FunctionError, InputError
 from pipelex.inference.deck import Deck
-from pipelex.inference.functions import call_function, collect_functions, pipe_func
+from pipelex.inference.functions import call_function, collect_classes, collect_functions, pipe_func
 from pipelex.inference.performer import Performer
 from pipelex.inference.settings import InferenceSettings
 from pipelex.pipes.requests import FunctionRequest
 from pipelex.storage.local import LocalBlobs
+from pipelex.values.concepts import Concept, Field
+from pipelex.values.contents import StructuredContent
 from pipelex.values.slots import Slot
 from pipelex.values.value import Memory, Value
 
@@ -115,3 +117,68 @@ def test_files_that_cannot_be_collected_say_why(tmp_path):
         collect_functions([tmp_path / "none.py"])
     with pytest.raises(ConfigError, match="ModuleNotFoundError"):
         collect_functions(["no.such.module"])
+
+
+# Structure classes
+
+CLASS = "from pipelex import StructuredContent\nclass {name}(StructuredContent):\n    it: str\n"
+
+
+class Tin(StructuredContent):
+    name: str
+
+    @property
+    def shouted(self):
+        return self.name.upper()
+
+
+def test_classes_are_collected_from_folders_files_modules_and_as_they_are(tmp_path):
+    write(tmp_path / "a.py", CLASS.format(name="One"))
+    write(tmp_path / "sub" / "b.py", CLASS.format(name="Two"))
+    write(tmp_path / "noise.py", "raise SystemExit('never imported')")
+    found = collect_classes([tmp_path, tmp_path / "a.py", Tin, int, "pipelex"])
+    assert sorted(found) == ["One", "Tin", "Two"]
+    assert found["Tin"] is Tin
+    assert collect_functions([tmp_path / "a.py"]) == {}
+
+
+def test_two_classes_of_one_name_are_told(tmp_path):
+    write(tmp_path / "a.py", CLASS.format(name="Same"))
+    write(tmp_path / "b.py", CLASS.format(name="Same"))
+    with pytest.raises(ConfigError, match="two structure classes are named 'Same'"):
+        collect_classes([tmp_path])
+
+
+@pipe_func
+def reads(*, working_memory):
+    tin = working_memory.get_stuff("tin").content
+    return f"{type(tin) is Tin} {getattr(tin, 'shouted', tin.name)}"
+
+
+@pytest.mark.parametrize(("classes", "said"), [({"Tin": Tin}, "True OOLONG"), ({}, "False oolong")])
+async def test_a_function_meets_the_class_where_it_is_known(classes, said):
+    tin = Concept(ref="d.Tin", description="t", fields={"name": Field(description="n")}, structure_class="Tin")
+    memory = Memory(root={"tin": Value(concept="d.Tin", data={"name": "oolong"})})
+    request = FunctionRequest(function_name="reads", memory=memory, output=Slot("native.Text"), concepts={"d.Tin": tin})
+    assert (await call_function({"reads": reads}, request, classes)).data == said
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [({1, 2}, "an object of class set has no JSON form"), ([[]] * 2, None), (object(), "has no JSON form")],
+)
+async def test_what_a_function_returns_must_be_json(result, said):
+    request = ask("made")
+    if said is None:
+        assert (await call_function({"made": lambda working_memory: result}, request)).data == result
+        return
+    with pytest.raises(FunctionError, match=f"what the function 'made' returned cannot be taken: .*{said}"):
+        await call_function({"made": lambda working_memory: result}, request)
+
+
+async def test_what_a_function_returns_is_not_too_deep():
+    deep = 1
+    for _ in range(101):
+        deep = [deep]
+    with pytest.raises(FunctionError, match="nested deeper than 100 levels"):
+        await call_function({"made": lambda working_memory: deep}, ask("made"))

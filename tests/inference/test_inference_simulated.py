@@ -70,6 +70,26 @@ async def test_objects_are_found_in_the_prompt(tmp_path):
     assert data["gist"] == "Please send the money back."
 
 
+NOTES = """List the topics in a short answer, please.
+
+<note>
+title: Spring sale
+body_text: The spring sale starts on Monday and lasts for two weeks. Every visitor gets a free cup of tea.
+remark: The shop in Lyon stays closed on Tuesday because of repairs.
+</note>
+"""
+
+
+async def test_texts_are_whole_sentences_without_the_names_of_fields(tmp_path):
+    reply = await performer(tmp_path).perform(text(NOTES))
+    body = reply.text.removeprefix("[simulated] ")
+    assert 2 <= body.count(".") <= 3
+    assert "Spring sale" not in body
+    assert ":" not in body
+    assert "List the topics" not in body
+    assert all(sentence[0].isupper() for sentence in body.split(". "))
+
+
 async def test_lists_have_the_number_asked_for_and_differ(tmp_path):
     request = ObjectListRequest(model=MODEL, prompt=LETTER, name="Part", output_schema=TRIAGE["$defs"]["Part"], count=3)
     data = (await performer(tmp_path).perform(request)).data

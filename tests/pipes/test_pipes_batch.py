@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from pipelex.errors import PipeError
+from pipelex.inprocess.host import InProcessHost
 from pipelex.library.library import Library, library_from_texts
 from pipelex.pipes.models import model_asks
 from pipelex.pipes.port import Host, PipeCall, PipeResult, Plan, RunInfo
@@ -127,6 +128,21 @@ async def test_an_empty_list_gives_an_empty_list(run: Any) -> None:
 async def test_the_branch_may_also_take_the_whole_list(run: Any) -> None:
     ran = await run(SOURCE, echo, {"words": words(2)}, pipe="compare_all")
     assert ran.prompts == ["w0 of 2", "w1 of 2"]
+
+
+async def test_a_branch_is_given_no_more_than_it_reads(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Value]] = []
+
+    run_under = InProcessHost.run_under
+
+    async def watched(self: InProcessHost, watch: Any, call: PipeCall) -> PipeResult:
+        given.append(call.memory.root)
+        return await run_under(self, watch, call)
+
+    monkeypatch.setattr(InProcessHost, "run_under", watched)
+    source = SOURCE.replace('inputs = { word = "Text", tone = "Text" }', 'inputs = { tone = "Text" }', 1)
+    await run(source.replace("$tone $word", "$tone"), echo, {"words": words(2), "tone": TONE}, pipe="all")
+    assert [list(memory) for memory in given] == [["words", "tone"], ["tone"], ["tone"]]
 
 
 async def test_absent_results_contribute_no_item(run: Any) -> None:

@@ -267,7 +267,9 @@ TWO = '{ pipe = "one", result = "a" }, { pipe = "two", result = "b" }'
 async def test_branches_make_a_composite(run: Any) -> None:
     ran = await run(parallel("Composite", TWO), prompt_of, {"topic": text("T")}, pipe="both")
     assert ran.result.outcome == Value(
-        concept="native.Composite", data={"a": {"text": "<1 T>"}, "b": {"text": "<2 T>"}}
+        concept="native.Composite",
+        data={"a": {"text": "<1 T>"}, "b": {"text": "<2 T>"}},
+        components={"a": "native.Text", "b": "native.Text"},
     )
     assert ran.result.stored.root == {}
 

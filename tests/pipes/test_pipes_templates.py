@@ -309,6 +309,26 @@ def test_bombs_are_refused_before_they_grow(source: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a'.upper }}",
+        "{{ 'a' ~ cycler('a').next }}",
+        "{{ lines | map(attribute='name') }}",
+        "{{ [lines | map(attribute='name')] }}",
+        "{{ lines | map(attribute='name') | upper }}",
+        "{{ '%s' % range }}",
+        "{{ '{}'.format(dict) }}",
+        "{{ joiner | string }}",
+        "{% for line in lines %}{{ loop }}{% endfor %}",
+        "{% macro m() %}{% endmacro %}{{ [m] | join }}",
+    ],
+)
+def test_what_is_no_data_is_not_printed(source: str) -> None:
+    with pytest.raises(TemplateError, match="cannot be printed"):
+        render(source)
+
+
+@pytest.mark.parametrize(
     ("source", "line", "says"),
     [
         ("one\ntwo {{ order.nope.x }}", 2, "no 'nope'"),

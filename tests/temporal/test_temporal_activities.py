@@ -63,6 +63,9 @@ def test_one_activity_for_each_request_under_its_documented_name() -> None:
         "act_llm_gen_object",
         "act_llm_gen_object_list",
         "act_extract_gen_extract_pages",
+        "act_img_gen_images",
+        "act_search_gen_sourced_answer",
+        "act_doc_gen_document",
         "act_func_call",
     ]
     assert names == [request.activity for request in REPLIES]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from pipelex.language.pipes import PipeFunc, PipeLLM
+from pipelex.language.pipes import PipeDocGen, PipeFunc, PipeLLM
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.requests import (
     ExtractRequest,
@@ -168,3 +168,17 @@ def test_every_request_has_its_reply() -> None:
     for request, reply in REPLIES.items():
         generic = next(base for base in request.__mro__ if base.__pydantic_generic_metadata__["args"])
         assert generic.__pydantic_generic_metadata__["args"] == (reply,)
+
+
+def test_documents_are_routed_by_their_activity_alone() -> None:
+    printer = PipeDocGen(type="PipeDocGen", description="", output=Slot("native.Document"), format="pdf")
+    judged = {"judgment:default": ModelSetting(handle="gpt"), "img_gen:default": ModelSetting(handle="draw")}
+    found = LibraryCrate(pipes={"d.print": printer})
+    assert needs(found, judged) == {
+        "act_llm_gen_object": ("gpt",),
+        "act_img_gen_images": ("draw",),
+        "act_doc_gen_document": (),
+    }
+    queues = {"activity_queues": {"act_doc_gen_document": {"default": "printers"}}}
+    settings = TemporalSettings.model_validate({"worker_config": queues, "queue_options": {"printers": {}}})
+    assert route(routes_for(settings, found, judged), "act_doc_gen_document", None).task_queue == "printers"

@@ -19,6 +19,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, PollerBehaviorSimpleMax
 
 from pipelex.errors import ConfigError
 from pipelex.pipes.requests import ModelSetting, TextReply, TextRequest
+from pipelex.temporal.activities import activities
 from pipelex.temporal.connection import connect
 from pipelex.temporal.server import EmbeddedServer
 from pipelex.temporal.settings import ServerProfile, TemporalSettings
@@ -223,7 +224,7 @@ async def test_a_profile_decides_what_a_worker_takes_on(client: Client) -> None:
     assert flows["max_concurrent_workflow_tasks"] == 2
     assert flows["graceful_shutdown_timeout"] == timedelta(seconds=7)
     usual = _worker(client, settings, Silent(), "usual", settings.runtime_profile()).config()
-    assert len(usual["activities"]) == 5
+    assert len(usual["activities"]) == len(activities(Silent()))
     assert usual["activity_task_poller_behavior"] == PollerBehaviorAutoscaling()
     assert usual["max_concurrent_workflow_tasks"] == max(2, 8 * (os.cpu_count() or 1))
     assert usual["sticky_queue_schedule_to_start_timeout"] == timedelta(seconds=3)

@@ -28,6 +28,21 @@ from pipelex.inference.tables import (
 CHAT_SDKS: Final = ("openai", "openai_responses", "openai_compatible", "mistral")
 """The sdk names whose API we call as OpenAI chat completions."""
 EXTRACT_SDKS: Final = ("pypdfium2",)
+IMAGE_SDKS: Final = ("openai", "openai_compatible")
+"""The sdk names whose API we call as OpenAI images."""
+SEARCH_SDKS: Final = ("linkup", "tavily")
+_SDKS: Final = {"llm": CHAT_SDKS, "extract": EXTRACT_SDKS, "img_gen": IMAGE_SDKS, "search": SEARCH_SDKS}
+"""The sdk names that can be called, by what the model is for."""
+_ALL_SDKS: Final = tuple(dict.fromkeys(sdk for sdks in _SDKS.values() for sdk in sdks))
+_COMPATIBLE: Final = (
+    "route the handle to an OpenAI-compatible backend (openai, openrouter, groq, mistral, xai, ollama, "
+    "or your own endpoint)"
+)
+_ADVICE: Final = {
+    "extract": "use a handle of the internal backend, such as pypdfium2-extract-pdf",
+    "img_gen": "use a handle of the openai backend, such as gpt-image-1, or route the handle to your own endpoint",
+    "search": "use a handle of linkup or tavily, such as linkup-standard",
+}
 SIMULATED: Final = "simulated"
 
 _VARIABLE = re.compile(r"\$\{([^}]*)\}")
@@ -52,6 +67,9 @@ _MODEL_KEYS: Final = (
 )
 
 
+_REASONING = re.compile(r"(?:openai/)?(?:o\d|gpt-5)")
+
+
 @dataclass(frozen=True)
 class ModelSpec:
     """What is known of a model on one backend. `costs` are in USD per million tokens, empty when unknown."""
@@ -67,6 +85,16 @@ class ModelSpec:
     constraints: tuple[str, ...] = ()
     fixed_temperature: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def is_reasoning(self) -> bool:
+        """Whether it is one of the models that take `max_completion_tokens`, and no temperature."""
+        return _REASONING.match(self.model_id) is not None
+
+    @property
+    def takes_temperature(self) -> bool:
+        """Whether a temperature may be asked for."""
+        return not self.is_reasoning and "temperature_unsupported" not in self.constraints
 
 
 @dataclass(frozen=True)
@@ -150,8 +178,8 @@ class Backends:
     def route(self, handle: str, backend: str | None = None, *, family: str | None = None) -> Route:
         """The backend and model for a handle; `backend` overrides the routes.
 
-        `family` is `llm` or `extract` and says what the model is for. Raises ModelNotFoundError with the reason when
-        nothing here can serve the handle.
+        `family` (`llm`, `extract`, `img_gen`, `search`) says what the model is for. Raises
+        ModelNotFoundError with the reason when nothing here can serve the handle.
         """
         found = self._named(backend, "the setting of the model") if backend else self._routed(handle)
         if found is None:
@@ -222,13 +250,13 @@ class Backends:
         pattern = built_in.find(handle, self._backends)
         if pattern is not None and (not declarers or any(item.name == pattern for item in declarers)):
             return self._backends[pattern]
-        served = [item for item in declarers if _model_spec(item, handle).sdk in (*CHAT_SDKS, *EXTRACT_SDKS)]
+        served = [item for item in declarers if _model_spec(item, handle).sdk in _ALL_SDKS]
         return next(iter(served or declarers), None)
 
     def _check_callable(self, backend: Backend, model: ModelSpec, family: str | None) -> None:
         if model.sdk == SIMULATED:
             return
-        wanted = {"llm": CHAT_SDKS, "extract": EXTRACT_SDKS}.get(family or "", (*CHAT_SDKS, *EXTRACT_SDKS))
+        wanted = _SDKS.get(family or "", _ALL_SDKS)
         if model.sdk in wanted:
             if model.sdk in EXTRACT_SDKS or backend.endpoint or backend.endpoint_variable:
                 return
@@ -237,17 +265,11 @@ class Backends:
                 where=backend.source,
                 hint=f'add endpoint = "https://.../v1" to [{backend.name}]',
             )
-        advice = (
-            "use a handle of the internal backend, such as pypdfium2-extract-pdf"
-            if family == "extract"
-            else "route the handle to an OpenAI-compatible backend (openai, openrouter, groq, mistral, xai, ollama, "
-            "or your own endpoint)"
-        )
         raise ModelNotFoundError(
             f"backend {backend.name!r} needs the {model.sdk} SDK, which is not supported by this version "
             f"(model handle {model.handle!r})",
             where=backend.source,
-            hint=advice,
+            hint=_ADVICE.get(family or "", _COMPATIBLE),
         )
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast, get_args
 
-from pydantic import Field, PositiveInt, ValidationError
+from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from pipelex.errors import ConfigError, ModelNotFoundError
 from pipelex.inference.backends import Backends
@@ -30,11 +30,13 @@ from pipelex.values.frozen import Frozen
 
 _SIGILS: Final = {"$": "preset", "@": "alias", "~": "waterfall"}
 _KINDS: Final = {"preset": "presets", "alias": "aliases", "waterfall": "waterfalls"}
-_FAMILIES: Final = ("llm", "extract")
-_FAMILY_KEYS: Final = {
-    "llm": ("aliases", "presets", "waterfalls", "choice_defaults", "choice_overrides"),
-    "extract": ("aliases", "presets", "waterfalls", "choice_default", "choice_override"),
-}
+_FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
+_ONE_CHOICE: Final = ("choice_default", "choice_override")
+_KEYS: Final = ("aliases", "presets", "waterfalls")
+_CALLED_AS: Final[Mapping[str, str]] = {"judgment": "llm"}
+"""Judgments are asked of language models."""
+_SIMULATED: Final = ("llm", "img_gen", "search", "judgment")
+"""What the simulated backend can stand in for."""
 _UNSUPPORTED: Final = {
     "max_nb_images": "use max_page_images in the pipe",
     "image_min_size": "leave it out: every image of a page is kept",
@@ -60,6 +62,41 @@ class _ExtractParameters(Frozen):
     description: str | None = None
 
 
+class _ImageParameters(Frozen):
+    """The keys of an image setting besides `model`."""
+
+    quality: Literal["low", "medium", "high"] | None = None
+    nb_steps: PositiveInt | None = None
+    guidance_scale: PositiveFloat | None = None
+    is_moderated: bool | None = None
+    safety_tolerance: int | None = Field(default=None, ge=1, le=6)
+    description: str | None = None
+
+
+class _SearchParameters(Frozen):
+    """The keys of a search setting besides `model`."""
+
+    include_images: bool | None = None
+    include_inline_citations: bool | None = None
+    max_results: PositiveInt | None = None
+    description: str | None = None
+
+
+class _JudgmentParameters(Frozen):
+    """The keys of a judgment setting besides `model`."""
+
+    description: str | None = None
+
+
+_SHAPES: Final[Mapping[str, type[Frozen]]] = {
+    "llm": _LlmParameters,
+    "extract": _ExtractParameters,
+    "img_gen": _ImageParameters,
+    "search": _SearchParameters,
+    "judgment": _JudgmentParameters,
+}
+
+
 class Deck:
     """Presets, aliases and waterfalls over the backends of this process.
 
@@ -68,7 +105,7 @@ class Deck:
 
     def __init__(self, tables: Mapping[str, Table], backends: Backends) -> None:
         self.backends = backends
-        self._tables = {family: tables.get(family, {}) for family in _FAMILIES}
+        self._tables: dict[str, Table] = {family: tables.get(family, {}) for family in _FAMILIES}
 
     @classmethod
     def load(cls, dirs: Sequence[Path] = (), environ: Mapping[str, str] | None = None) -> Deck:
@@ -86,7 +123,8 @@ class Deck:
     def settings_for(self, crate: LibraryCrate, *, simulate: bool = False) -> dict[str, ModelSetting]:
         """The setting of every model that the pipes of a crate ask for, by `ModelAsk.key`.
 
-        With `simulate`, language models go to the simulated backend whether or not a real one could serve them.
+        With `simulate`, models go to the simulated backend whether or not a real one could serve them, except those
+        that read documents, which need no key.
         """
         settings: dict[str, ModelSetting] = {}
         for pipe, ask in model_asks(crate).items():
@@ -102,17 +140,29 @@ class Deck:
         """Resolve one choice of model. Raises ModelNotFoundError with close matches, or why no backend can serve it."""
         choice = ask.choice if ask.choice is not None else self._default(ask)
         handle, parameters = self._resolve(choice, ask.family, ())
-        is_simulated = simulate and ask.family == "llm"
+        called_as = _CALLED_AS.get(ask.family, ask.family)
+        is_simulated = simulate and ask.family in _SIMULATED
         if not is_simulated:
-            self.backends.route(handle, family=ask.family)
+            self.backends.route(handle, family=called_as)
         if ask.family == "llm" and "temperature" not in parameters:
             temperature = self._tables["llm"].get("choice_defaults", {}).get("default_temperature")
             parameters = {"temperature": temperature, **parameters}
-        return _setting(handle, parameters, ask.family, "simulated" if is_simulated else None)
+        return _setting(handle, parameters, called_as, "simulated" if is_simulated else None)
+
+    def refused(self, ask: ModelAsk) -> str | None:
+        """Which part of a setting written in the method its model is known to refuse, as a sentence."""
+        if ask.family != "llm" or not isinstance(ask.choice, dict):
+            return None
+        model = self.backends.route(self.setting(ask).handle, family="llm").model
+        if ask.choice.get("temperature") is not None and not model.takes_temperature:
+            return f"the model {model.handle!r} takes no temperature"
+        if ask.choice.get("reasoning_budget") is not None:
+            return f"the model {model.handle!r} takes a reasoning_effort, not a reasoning_budget"
+        return None
 
     def _default(self, ask: ModelAsk) -> ModelChoice:
         tables = self._tables[ask.family]
-        if ask.family == "extract":
+        if ask.family != "llm":
             override, default = tables.get("choice_override"), tables.get("choice_default")
         else:
             override = tables.get("choice_overrides", {}).get(ask.default)
@@ -139,6 +189,8 @@ class Deck:
         kind = kind or self._kind_of_bare(name, family)
         if kind is None:
             return self._bare_handle(name, family)
+        if not self._has(kind, name, family) and family in _CALLED_AS:
+            family = cast(Family, _CALLED_AS[family])
         found = self._tables[family].get(_KINDS[kind], {}).get(name)
         if found is None:
             raise self._unknown(choice, kind, name, family)
@@ -155,8 +207,7 @@ class Deck:
         for key in parameters:
             if key in _UNSUPPORTED and family == "extract":
                 raise ConfigError(f"{key} is not supported by this version", where=_last(trail), hint=_UNSUPPORTED[key])
-        shape = _LlmParameters if family == "llm" else _ExtractParameters
-        check_keys(parameters, shape.model_fields, _last(trail) or f"model setting of {model}")
+        check_keys(parameters, _SHAPES[family].model_fields, _last(trail) or f"model setting of {model}")
         handle, inner = self._resolve(model, family, trail)
         # A preset named inside a setting only lends its handle (MTHDS section 12.1).
         return handle, parameters if _split(model)[0] == "preset" else {**inner, **parameters}
@@ -168,7 +219,7 @@ class Deck:
         for choice in choices:
             try:
                 handle, parameters = self._resolve(choice, family, trail)
-                route = self.backends.route(handle, family=family)
+                route = self.backends.route(handle, family=_CALLED_AS.get(family, family))
             except ModelNotFoundError as error:
                 refused.append(error)
                 continue
@@ -183,14 +234,16 @@ class Deck:
         """A bare name is a handle, else an alias, else a waterfall, else a preset."""
         if self.backends.declares(name):
             return None
-        return next((kind for kind in ("alias", "waterfall", "preset") if self._has(kind, name, family)), None)
+        families = [family, *filter(None, [_CALLED_AS.get(family)])]
+        found = (kind for kind in ("alias", "waterfall", "preset") for each in families if self._has(kind, name, each))
+        return next(found, None)
 
     def _bare_handle(self, name: str, family: Family) -> tuple[str, Table]:
         if not self.backends.is_routed(name):
             raise self._unknown(name, "handle", name, family)
         return name, {}
 
-    def _has(self, kind: str, name: str, family: Family) -> bool:
+    def _has(self, kind: str, name: str, family: str) -> bool:
         return name in self._tables[family].get(_KINDS[kind], {})
 
     def _unknown(self, choice: str, kind: str, name: str, family: Family) -> ModelNotFoundError:
@@ -223,20 +276,17 @@ def _last(trail: tuple[str, ...]) -> str | None:
     return trail[-1] if trail else None
 
 
-def _setting(handle: str, parameters: Table, family: Family, backend: str | None) -> ModelSetting:
+def _setting(handle: str, parameters: Table, family: str, backend: str | None) -> ModelSetting:
     given = {key: value for key, value in parameters.items() if value is not None}
-    if family == "extract":
-        return ModelSetting(handle=handle, backend=backend)
     try:
-        checked = _LlmParameters.model_validate(given)
+        checked = _SHAPES[family].model_validate(given)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = ".".join(str(part) for part in first["loc"][:1])
         raise ConfigError(f"{key} = {first['input']!r} in the setting of {handle!r}: {first['msg']}") from None
-    if checked.reasoning_effort is not None and checked.reasoning_budget is not None:
-        raise ConfigError(
-            f"the setting of {handle!r} gives both reasoning_effort and reasoning_budget", hint="keep one of them"
-        )
+    for one, other in (("reasoning_effort", "reasoning_budget"), ("quality", "nb_steps")):
+        if one in given and other in given:
+            raise ConfigError(f"the setting of {handle!r} gives both {one} and {other}", hint="keep one of them")
     values: dict[str, Any] = checked.model_dump(exclude={"description", "prompting_target"}, exclude_defaults=True)
     if values.get("max_tokens") == "auto":
         del values["max_tokens"]
@@ -249,8 +299,9 @@ def _deck_table(table: Table, source: str) -> Table:
         family: check_table(table[family], f"{source}: [{family}]") for family in _FAMILIES if family in table
     }
     for family, content in ours.items():
-        check_keys(content, _FAMILY_KEYS[family], f"{source}: [{family}]")
+        choices = ("choice_defaults", "choice_overrides") if family == "llm" else _ONE_CHOICE
+        check_keys(content, (*_KEYS, *choices), f"{source}: [{family}]")
         for key, value in content.items():
-            if key not in ("choice_default", "choice_override"):
+            if key not in _ONE_CHOICE:
                 check_table(value, f"{source}: [{family}.{key}]")
     return ours

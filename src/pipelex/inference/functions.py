@@ -1,4 +1,7 @@
-"""The user's Python functions: marked with `@pipe_func`, collected explicitly, called by name. Runs on workers."""
+"""The user's Python functions, marked with `@pipe_func`, and structure classes: collected only where named.
+
+Functions are called on workers, by name.
+"""
 
 from __future__ import annotations
 
@@ -12,12 +15,16 @@ from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
 from pipelex.errors import ConfigError, FunctionError, PipelexError
 from pipelex.pipes.requests import FunctionReply, FunctionRequest
 
+if TYPE_CHECKING:
+    from pipelex.values.contents import StructuredContent
+
 _MARK: Final = "__pipe_func__"
+_PARENT: Final = "StructuredContent"
 _SKIPPED: Final = ("__pycache__", "node_modules", "results", "site-packages", "venv")
 
 Function = Callable[..., Any]
@@ -50,8 +57,8 @@ def collect_functions(sources: Iterable[ModuleType | str | Path]) -> dict[str, F
     """
     found: dict[str, Function] = {}
     for source in sources:
-        for module in _modules(source):
-            for value in list(vars(module).values()):
+        for module in _modules(source, "pipe_func"):
+            for value in _held(module):
                 name = getattr(value, _MARK, None) if inspect.isfunction(value) else None
                 if name is None or found.get(name) is value:
                     continue
@@ -62,16 +69,43 @@ def collect_functions(sources: Iterable[ModuleType | str | Path]) -> dict[str, F
     return found
 
 
-async def call_function(functions: Mapping[str, Function], request: FunctionRequest) -> FunctionReply:
-    """Call a function with the working memory; a plain function runs in a thread. Raises FunctionError."""
-    from pipelex.values.concepts import Concepts
-    from pipelex.values.hydrate import dehydrate
+def collect_classes(sources: Iterable[ModuleType | str | Path | type]) -> dict[str, type[StructuredContent]]:
+    """The subclasses of StructuredContent among classes, and in modules, Python files and folders, by name.
+
+    As with functions, what is named is imported; in folders only the files that mention StructuredContent are. Raises
+    ConfigError when something cannot be imported, or when two classes have one name.
+    """
+    from pipelex.values.contents import StructuredContent
+
+    found: dict[str, type[StructuredContent]] = {}
+    for source in sources:
+        modules = [] if isinstance(source, type) else _modules(source, _PARENT)
+        for value in [source] if isinstance(source, type) else [item for module in modules for item in _held(module)]:
+            if not isinstance(value, type) or not issubclass(value, StructuredContent) or value is StructuredContent:
+                continue
+            if found.setdefault(value.__name__, value) is not value:
+                places = " and ".join(f"{cls.__module__}.{cls.__qualname__}" for cls in (found[value.__name__], value))
+                message = f"two structure classes are named {value.__name__!r}: {places}"
+                raise ConfigError(message, hint="give one of them another name")
+    return found
+
+
+async def call_function(
+    functions: Mapping[str, Function],
+    request: FunctionRequest,
+    classes: Mapping[str, type[StructuredContent]] | None = None,
+) -> FunctionReply:
+    """Call a function with the working memory; a plain function runs in a thread. Raises FunctionError.
+
+    Contents of a concept that names one of `classes` are objects of that class.
+    """
+    from pipelex.values.hydrate import dehydrate, with_classes
     from pipelex.values.working_memory import WorkingMemory
 
     function = functions.get(request.function_name)
     if function is None:
         raise _unknown(request.function_name, functions)
-    memory = WorkingMemory(request.memory, Concepts(request.concepts))
+    memory = WorkingMemory(request.memory, with_classes(request.concepts, classes or {}))
     try:
         if inspect.iscoroutinefunction(function):
             result = await function(working_memory=memory)
@@ -79,7 +113,6 @@ async def call_function(functions: Mapping[str, Function], request: FunctionRequ
             result = await asyncio.to_thread(function, working_memory=memory)
             if inspect.isawaitable(result):
                 result = await result
-        return FunctionReply(data=dehydrate(result))
     except PipelexError:
         raise
     except Exception as error:
@@ -87,6 +120,11 @@ async def call_function(functions: Mapping[str, Function], request: FunctionRequ
             f"the function {request.function_name!r} raised {type(error).__name__}: {str(error)[:500]}",
             where=_place(function),
         ) from error
+    try:
+        return FunctionReply(data=dehydrate(result))
+    except Exception as error:
+        message = f"what the function {request.function_name!r} returned cannot be taken: {str(error)[:500]}"
+        raise FunctionError(message, where=_place(function)) from error
 
 
 def _unknown(name: str, functions: Mapping[str, Function]) -> FunctionError:
@@ -105,7 +143,11 @@ def _place(function: Function) -> str:
     return f"{code.co_filename}:{code.co_firstlineno}" if code else repr(function)
 
 
-def _modules(source: ModuleType | str | Path) -> list[ModuleType]:
+def _held(module: ModuleType) -> list[Any]:
+    return list(vars(module).values())
+
+
+def _modules(source: ModuleType | str | Path, mark: str) -> list[ModuleType]:
     if isinstance(source, ModuleType):
         return [source]
     if isinstance(source, str):
@@ -114,18 +156,18 @@ def _modules(source: ModuleType | str | Path) -> list[ModuleType]:
         except Exception as error:
             raise _not_imported(source, error) from error
     if source.is_dir():
-        return [_import_file(file) for file in _python_files(source)]
+        return [_import_file(file) for file in _python_files(source, mark)]
     return [_import_file(source)]
 
 
-def _python_files(folder: Path) -> list[Path]:
-    """The files of a folder that mention the mark, without hidden folders, environments and results."""
+def _python_files(folder: Path, mark: str) -> list[Path]:
+    """The files of a folder that mention the mark or the parent, without hidden folders, environments and results."""
     found = []
     for file in sorted(folder.rglob("*.py")):
         parents = file.relative_to(folder).parts[:-1]
         if any(part.startswith(".") or part in _SKIPPED for part in parents):
             continue
-        if "pipe_func" in file.read_text(encoding="utf-8", errors="ignore"):
+        if mark in file.read_text(encoding="utf-8", errors="ignore"):
             found.append(file)
     return found
 

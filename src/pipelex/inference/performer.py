@@ -1,24 +1,39 @@
-"""Carries out requests: language models, documents, functions. Runs on workers, on the far side of the wire."""
+"""Carries out requests: models, searches, documents, functions. Runs on workers, on the far side of the wire."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final, cast
 
 from pydantic import JsonValue
 
 from pipelex.errors import ConfigError, DocumentError, InternalError, ReplyError
 from pipelex.inference.attachments import load_parts
-from pipelex.inference.backends import SIMULATED, Backend, Route
+from pipelex.inference.backends import SIMULATED, Access, Backend, Route
 from pipelex.inference.deck import Deck
 from pipelex.inference.documents import Documents, PageParts, Picture
 from pipelex.inference.functions import Function, call_function
-from pipelex.inference.providers.provider import Prompt, Provider, Reask
+from pipelex.inference.printing import make_document, picture_of
+from pipelex.inference.providers.provider import (
+    Closable,
+    ImageMaker,
+    ImagePrompt,
+    Part,
+    Prompt,
+    Provider,
+    Reask,
+    Searcher,
+)
 from pipelex.inference.settings import InferenceSettings
 from pipelex.inference.structured import Unfit, complaint, read_reply, reply_schema
 from pipelex.pipes.requests import (
+    Attachment,
+    DocumentRequest,
     ExtractRequest,
     FunctionRequest,
+    ImageRequest,
+    ImagesReply,
     ModelSetting,
     ObjectListRequest,
     ObjectReply,
@@ -28,6 +43,8 @@ from pipelex.pipes.requests import (
     Reply,
     ReplyT,
     Request,
+    SearchReply,
+    SearchRequest,
     TextReply,
     TextRequest,
     Usage,
@@ -35,6 +52,7 @@ from pipelex.pipes.requests import (
 from pipelex.storage.blobs import Blobs
 from pipelex.storage.fetch import FetchedFile, read_url
 from pipelex.storage.settings import StorageSettings
+from pipelex.values.contents import StructuredContent
 
 _MAX_SHOWN: Final = 500
 
@@ -53,14 +71,16 @@ class Performer:
         *,
         storage: StorageSettings | None = None,
         functions: Mapping[str, Function] | None = None,
+        classes: Mapping[str, type[StructuredContent]] | None = None,
     ) -> None:
         self._settings = settings
         self._backends = deck.backends
         self._blobs = blobs
         self._storage = storage or StorageSettings()
         self._functions = dict(functions or {})
+        self._classes = dict(classes or {})
         self._documents = Documents(settings.documents)
-        self._providers: dict[str, Provider] = {}
+        self._providers: dict[str, Closable] = {}
 
     async def aclose(self) -> None:
         """Close the connections of every provider."""
@@ -78,8 +98,14 @@ class Performer:
                 reply = await self._object(request)
             case ExtractRequest():
                 reply = await self._extract(request)
+            case ImageRequest():
+                reply = await self._images(request)
+            case SearchRequest():
+                reply = await self._search(request)
+            case DocumentRequest():
+                reply = await make_document(request, self._blobs, self._storage, self._settings.documents)
             case FunctionRequest():
-                reply = await call_function(self._functions, request)
+                reply = await call_function(self._functions, request, self._classes)
             case _:
                 raise InternalError(f"no one performs requests of class {type(request).__name__}")
         return cast("ReplyT", reply)
@@ -116,43 +142,68 @@ class Performer:
         self, request: PromptRequest, name: str | None = None, schema: dict[str, JsonValue] | None = None
     ) -> tuple[Provider, Prompt]:
         route = self._route(request.model, "llm")
-        provider = self._provider(route)
+        provider = cast(Provider, self._provider(route))
         if route.model.sdk == SIMULATED:
             # It reads no files, so none is fetched.
             return provider, Prompt(request, route.model, (), name, schema)
-        parts = await load_parts(
-            request.attachments,
+        parts = await self._parts(request.attachments, route)
+        return provider, Prompt(request, route.model, parts, name, schema)
+
+    async def _parts(self, attachments: Sequence[Attachment], route: Route) -> tuple[Part, ...]:
+        return await load_parts(
+            attachments,
             route.model,
             blobs=self._blobs,
             storage=self._storage,
             documents=self._documents,
             settings=self._settings,
         )
-        return provider, Prompt(request, route.model, parts, name, schema)
+
+    async def _images(self, request: ImageRequest) -> ImagesReply:
+        route = self._route(request.model, "img_gen")
+        maker = cast(ImageMaker, self._provider(route))
+        parts = () if route.model.sdk == SIMULATED else await self._parts(request.attachments, route)
+        made = await maker.images(ImagePrompt(request, route.model, parts))
+        images = [await self._kept(image, number) for number, image in enumerate(made.images, 1)]
+        return ImagesReply(images=images, usage=made.usage)
+
+    async def _kept(self, image: bytes | str, number: int) -> dict[str, JsonValue]:
+        """A generated image once stored, as the data of an Image."""
+        data = (await read_url(image, self._blobs, self._storage)).data if isinstance(image, str) else image
+        picture = await asyncio.to_thread(picture_of, data)
+        suffix = picture.mime_type.partition("/")[2]
+        return {**await self._image(picture), "filename": f"image-{number}.{suffix}"}
+
+    async def _search(self, request: SearchRequest) -> SearchReply:
+        route = self._route(request.model, "search")
+        return await cast(Searcher, self._provider(route)).search(request, route.model)
 
     def _route(self, setting: ModelSetting, family: str) -> Route:
         return self._backends.route(setting.handle, setting.backend, family=family)
 
-    def _provider(self, route: Route) -> Provider:
+    def _provider(self, route: Route) -> Closable:
         name = route.backend.name
         if name not in self._providers:
             self._providers[name] = self._build(route.backend, route.model.sdk)
         return self._providers[name]
 
-    def _build(self, backend: Backend, sdk: str) -> Provider:
+    def _build(self, backend: Backend, sdk: str) -> Closable:
         if sdk == SIMULATED:
             from pipelex.inference.providers.simulated import Simulated
 
             return Simulated(self._settings.simulated)
-        from pipelex.inference.providers.openai_compatible import OpenAICompatible
-
         access = self._backends.access(backend)
         if not access.endpoint:
             raise ConfigError(f"the endpoint of backend {backend.name!r} is empty", where=backend.source)
-        return OpenAICompatible(backend.name, access, self._settings)
+        return _provider_class(sdk)(backend.name, access, self._settings)
 
     async def _extract(self, request: ExtractRequest) -> PagesReply:
         self._route(request.model, "extract")
+        if request.page_image_captions:
+            raise ConfigError(
+                f"the extraction model {request.model.handle!r} writes no captions",
+                hint="drop page_image_captions, and describe the images with a PipeLLM",
+            )
         file = await read_url(request.url, self._blobs, self._storage)
         if request.mime_type and not file.mime_type:
             file = FetchedFile(file.data, request.mime_type, file.filename)
@@ -179,3 +230,18 @@ class Performer:
     async def _image(self, picture: Picture) -> dict[str, JsonValue]:
         url = await self._blobs.put(picture.data, mime_type=picture.mime_type)
         return {"url": url, "mime_type": picture.mime_type, "width": picture.width, "height": picture.height}
+
+
+def _provider_class(sdk: str) -> Callable[[str, Access, InferenceSettings], Closable]:
+    """What speaks the API of that name. Imported when first used: a process needs only some of them."""
+    if sdk == "linkup":
+        from pipelex.inference.providers.linkup import Linkup
+
+        return Linkup
+    if sdk == "tavily":
+        from pipelex.inference.providers.tavily import Tavily
+
+        return Tavily
+    from pipelex.inference.providers.openai_compatible import OpenAICompatible
+
+    return OpenAICompatible

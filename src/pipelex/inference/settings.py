@@ -34,6 +34,8 @@ class DocumentSettings(Frozen):
     """The most pixels of one rendered page or one image."""
     prompt_dpi: int = Field(default=110, ge=36, le=600)
     """How finely the pages of a document are rendered for a model that reads images only."""
+    font: str | None = None
+    """A TrueType file to print PDF files with, where the fonts that are found do not have every character."""
 
 
 class InferenceSettings(Frozen):

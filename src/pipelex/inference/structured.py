@@ -9,6 +9,7 @@ from typing import Any, Final
 from pydantic import JsonValue
 
 from pipelex.pipes.requests import ObjectListRequest, ObjectRequest
+from pipelex.values.depth import TooDeep, check_depth
 
 ITEMS: Final = "items"
 _MAX_PROBLEMS: Final = 8
@@ -40,6 +41,10 @@ def reply_schema(request: ObjectRequest | ObjectListRequest) -> dict[str, JsonVa
 def read_reply(text: str, request: ObjectRequest | ObjectListRequest, schema: dict[str, JsonValue]) -> JsonValue:
     """The data of a reply, checked against `schema`; the bare array when a list was asked for. Raises Unfit."""
     data = _parse(text)
+    try:
+        check_depth(data)
+    except TooDeep as error:
+        raise Unfit(f"the reply is {error}") from None
     if isinstance(request, ObjectListRequest) and isinstance(data, list):
         data = {ITEMS: data}
     problems = validate(data, schema)

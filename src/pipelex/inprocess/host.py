@@ -11,8 +11,7 @@ from pipelex.errors import PipelexError
 from pipelex.inprocess.settings import InProcessSettings
 from pipelex.inprocess.watch import Watch
 from pipelex.library.library import Library
-from pipelex.pipes.dry import DryHost
-from pipelex.pipes.port import Host, PipeCall, PipeResult, Plan
+from pipelex.pipes.port import PipeCall, PipeResult, Plan
 from pipelex.pipes.progress import Progress
 from pipelex.pipes.requests import ReplyT, Request
 from pipelex.pipes.run import run_pipe
@@ -78,12 +77,9 @@ class InProcessHost:
 
     async def run_under(self, watch: Watch, call: PipeCall) -> PipeResult:
         """Run a pipe whose progress is told by `watch`, and under it that of the pipes it calls."""
-        host: Host = _Caller(self, watch)
-        if self._plan.is_dry:
-            host = DryHost(host)
         is_done = False
         try:
-            result = await run_pipe(call, self._library, self._plan, host)
+            result = await run_pipe(call, self._library, self._plan, _Caller(self, watch))
             is_done = True
         finally:
             watch.end(failed=not is_done)

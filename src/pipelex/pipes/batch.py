@@ -21,7 +21,12 @@ _PARTS_AT_ONCE = 5
 async def run_pipe_batch(pipe: PipeBatch, execution: Execution) -> PipeResult:
     """Run the branch pipe once per item of the list."""
     return await run_batch_over(
-        execution, pipe.branch_pipe_code, execution.memory, over=pipe.input_list_name, item=pipe.input_item_name
+        execution,
+        pipe.branch_pipe_code,
+        execution.memory,
+        over=pipe.input_list_name,
+        item=pipe.input_item_name,
+        window=pipe.max_concurrency,
     )
 
 
@@ -34,10 +39,12 @@ async def run_batch_over(
     item: str,
     nb_output: int | None = None,
     multiple_output: bool | None = None,
+    window: int | None = None,
 ) -> PipeResult:
     """Run `branch` once per item of the list called `over` in `memory`; the outcome is the list of its results.
 
-    An absent list counts as an empty one: a plural output is never absent.
+    At most `window` items run at a time, and never more than the plan allows. An absent list counts as an
+    empty one: a plural output is never absent.
     """
     found = memory.get(over)
     if found is None:
@@ -51,7 +58,8 @@ async def run_batch_over(
     name = over if over not in inputs else f"{over}."
     call = execution.calling(branch, memory, nb_output=nb_output, multiple_output=multiple_output)
     others = inputs_from(memory, {key: slot for key, slot in inputs.items() if key != item})
-    batch = Batch(over=name, item=item, total=len(found.data), window=execution.plan.batch_window)
+    window = min(window or execution.plan.batch_window, execution.plan.batch_window)
+    batch = Batch(over=name, item=item, total=len(found.data), window=window)
     call = call.model_copy(update={"batch": batch, "memory": others.with_entry(name, found)})
     return await run_batch(call, execution)
 
@@ -68,11 +76,14 @@ async def run_batch(call: PipeCall, execution: Execution) -> PipeResult:
     items, chunk = values.data, execution.plan.batch_chunk
     others = call.memory.only([name for name in call.memory.root if name != batch.over] + list(call.memory.absences))
     if chunk is not None and len(items) > chunk:
-        return await _run_parts(call, batch, Value(concept=values.concept, data=items), others, chunk, execution)
+        return await _run_parts(call, batch, values, others, chunk, execution)
+
+    # A branch that does not read its item does not get it: its slice need not know the concept.
+    is_read = batch.item in execution.library.pipe(call.pipe).inputs
 
     def calls() -> Iterator[PipeCall]:
         for index, data in enumerate(items, batch.first):
-            memory = others.with_entry(batch.item, Value(concept=values.concept, data=data))
+            memory = others.with_entry(batch.item, values.model_copy(update={"data": data})) if is_read else others
             item = Item(index=index, total=batch.total)
             yield call.model_copy(update={"memory": memory, "batch": None, "item": item})
 
@@ -95,7 +106,7 @@ async def _run_parts(
         assert isinstance(values.data, list)
         for start, end in pairwise(bounds):
             part = batch.model_copy(update={"first": batch.first + start, "window": max(1, batch.window // at_once)})
-            memory = others.with_entry(batch.over, Value(concept=values.concept, data=values.data[start:end]))
+            memory = others.with_entry(batch.over, values.model_copy(update={"data": values.data[start:end]}))
             yield call.model_copy(update={"memory": memory, "batch": part})
 
     results = await gather_ordered((execution.host.run_pipe(each) for each in calls()), at_once)
@@ -112,5 +123,11 @@ def _list_of(
     concepts = list(dict.fromkeys(value.concept for value in made))
     # A batch of a condition may give items of several concepts; they are then told by what the branch declares.
     concept = concepts[0] if len(concepts) == 1 else execution.library.produced(call.pipe).concept
+    components = [value.components for value in made]
+    # Told for all items together; where two items disagree, the component is left to be guessed.
+    every = {name: found for item in components for name, found in item.items()}
+    agreed = {
+        name: found for name, found in every.items() if all(item.get(name, found) == found for item in components)
+    }
     usage = sum((result.usage for result in results), Usage())
-    return PipeResult(outcome=Value(concept=concept, data=data), usage=usage)
+    return PipeResult(outcome=Value(concept=concept, data=data, components=agreed), usage=usage)

@@ -6,13 +6,16 @@ Nothing here looks at a clock: the same template with the same values is refused
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, MappingView
 from dataclasses import dataclass
+from datetime import date, time, timedelta
 from typing import Any
 
+from jinja2 import Undefined
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import Context
 
-from pipelex.pipes.views import ListView, Printer
+from pipelex.pipes.views import ContentView, ListView, Printer
 
 MAX_STEPS = 1_000_000
 """Iterations, calls, filtered items and list cells that one rendering may cost."""
@@ -30,6 +33,11 @@ MAX_BITS = 64
 RENDERING = "<rendering>"
 """The name of the `Rendering` in a context; no template can spell it."""
 
+_DATA = (
+    *(str, int, float, complex, type(None), date, time, timedelta),
+    *(list, tuple, dict, range, MappingView, ContentView, Undefined),
+)
+"""What can be turned into text. Of anything else that would tell an address in memory, another one on each replay."""
 _WIDTHS = re.compile(r"%(?:\([^)]*\))?[#0\- +]*(\*|\d+)?(?:\.(\*|\d+))?")
 
 
@@ -60,7 +68,12 @@ class Rendering:
         self.build((before - self.characters) * max(0, times - 1))
 
     def weigh(self, value: object) -> None:
-        """Pay for turning a value into text; containers are walked, since they may hold one text many times."""
+        """Pay for turning a value into text; containers are walked, since they may hold one text many times.
+
+        Raises SecurityError for what is no data, such as a method that is not called.
+        """
+        if not isinstance(value, _DATA):
+            raise SecurityError(_no_data(value))
         if isinstance(value, str):
             self.build(len(value))
         elif isinstance(value, ListView):
@@ -73,6 +86,12 @@ class Rendering:
             self.step(len(value))
             for item in value.values():
                 self.weigh(item)
+
+
+def _no_data(value: object) -> str:
+    if isinstance(value, Iterator):
+        return f"a {type(value).__name__} cannot be printed: add `| list`"
+    return f"a {type(value).__name__} cannot be printed" + (": call it" if callable(value) else "")
 
 
 def rendering_of(context: Context) -> Rendering:

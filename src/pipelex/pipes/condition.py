@@ -5,32 +5,37 @@ from __future__ import annotations
 from pipelex.errors import RoutingError
 from pipelex.language.pipes import PipeCondition
 from pipelex.language.templates import condition_template
-from pipelex.pipes.execution import Execution
+from pipelex.pipes.execution import Execution, Halt
+from pipelex.pipes.outcomes import promised
 from pipelex.pipes.port import PipeResult
 from pipelex.pipes.templates import render_template
-from pipelex.values.value import Absence
+from pipelex.values.value import Absence, Memory, Outcome, Value
 
 
 async def run_condition(pipe: PipeCondition, execution: Execution) -> PipeResult:
     """Evaluate the expression, then run the pipe of that outcome in the memory of the caller, or nothing."""
     result = evaluate(pipe, execution)
+    stored = Memory()
+    if pipe.add_alias_from_expression_to is not None:
+        stored = stored.with_entry(pipe.add_alias_from_expression_to, _named(result, execution))
     chosen = pipe.outcomes.get(result, pipe.default_outcome)
-    # A mock proves nothing: a dry run that reaches "fail" goes on without the value (section 18.2).
-    if chosen == "continue" or (chosen == "fail" and execution.plan.is_dry):
-        return PipeResult(outcome=_nothing(execution, result))
+    if chosen == "continue":
+        return PipeResult(outcome=_nothing(execution, result), stored=stored)
     if chosen == "fail":
-        raise RoutingError(
+        error = RoutingError(
             f"'{execution.code}' fails for {_short(result)}",
             hint=f"its outcomes are {', '.join(map(repr, pipe.outcomes))}",
         )
+        raise Halt(error, lambda: PipeResult(outcome=promised(execution), stored=stored))
     call = execution.calling(
         chosen,
-        execution.memory,
+        execution.memory.merged(stored),
         nb_output=execution.call.nb_output,
         multiple_output=execution.call.multiple_output,
         shares_memory=execution.shares_memory,
     )
-    return await execution.host.run_pipe(call)
+    made = await execution.host.run_pipe(call)
+    return made.model_copy(update={"stored": stored.merged(made.stored)})
 
 
 def evaluate(pipe: PipeCondition, execution: Execution) -> str:
@@ -45,6 +50,11 @@ def evaluate(pipe: PipeCondition, execution: Execution) -> str:
             hint="an empty result takes no outcome, not even the default: give the expression a value in every case",
         )
     return result
+
+
+def _named(result: str, execution: Execution) -> Outcome:
+    """What the result of the expression names in memory; the result itself as a text when it names nothing."""
+    return execution.memory.get(result) or Value(concept="native.Text", data={"text": result})
 
 
 def _nothing(execution: Execution, result: str) -> Absence:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from typing import cast
+from urllib.parse import quote
 
 from pydantic import JsonValue
 
 from pipelex.errors import InternalError
 from pipelex.pipes.port import Host, PipeCall, PipeResult
 from pipelex.pipes.requests import (
+    DocumentReply,
+    DocumentRequest,
     ExtractRequest,
     FunctionReply,
     FunctionRequest,
+    ImageRequest,
+    ImagesReply,
     ObjectListRequest,
     ObjectReply,
     ObjectRequest,
@@ -19,6 +24,8 @@ from pipelex.pipes.requests import (
     Reply,
     ReplyT,
     Request,
+    SearchReply,
+    SearchRequest,
     TextReply,
     TextRequest,
 )
@@ -32,7 +39,7 @@ _ITEMS = 2
 class DryHost:
     """Runs pipes where the inner host does, and calls nobody: no model, no function, no file, no cost.
 
-    A host whose plan is dry must hand itself wrapped to `run_pipe`, so that nested pipes are dry as well.
+    `run_pipe` puts one between each pipe of a dry run and the host.
     """
 
     def __init__(self, inner: Host) -> None:
@@ -59,6 +66,13 @@ def mock_reply(request: Request[ReplyT]) -> Reply:
             return ObjectReply(data=[mock(request.output_schema, seed=_seed(index)) for index in range(count)])
         case ExtractRequest():
             return PagesReply(pages=[_page(number) for number in range(1, _ITEMS + 1)])
+        case ImageRequest():
+            return ImagesReply(images=[_image(number) for number in range(1, request.count + 1)])
+        case SearchRequest():
+            return SearchReply(result={"answer": "This is a mock answer.", "sources": _sources(request.max_results)})
+        case DocumentRequest():
+            url = f"https://mock.invalid/{quote(request.filename)}"
+            return DocumentReply(document={"url": url, "filename": request.filename})
         case FunctionRequest():
             return FunctionReply(data=mock(slot_schema(request.output, Concepts(request.concepts))))
         case _:
@@ -68,6 +82,22 @@ def mock_reply(request: Request[ReplyT]) -> Reply:
 def _seed(index: int) -> str:
     """The first item is the plain mock; the others differ from it."""
     return "" if index == 0 else str(index)
+
+
+def _image(number: int) -> dict[str, JsonValue]:
+    return {"url": f"https://mock.invalid/image-{number}.png", "mime_type": "image/png", "width": 64, "height": 64}
+
+
+def _sources(most: int | None) -> list[JsonValue]:
+    count = _ITEMS if most is None else min(most, _ITEMS)
+    return [
+        {
+            "url": f"https://mock.invalid/source-{number}",
+            "title": f"Mock source {number}",
+            "snippet": f"This is the snippet of mock source {number}.",
+        }
+        for number in range(1, count + 1)
+    ]
 
 
 def _page(number: int) -> dict[str, JsonValue]:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from pipelex.errors import PipelexError
 from pipelex.language.pipes import Pipe
 from pipelex.library.library import Library
-from pipelex.pipes.port import Host, PipeCall, Plan
+from pipelex.pipes.port import Host, PipeCall, PipeResult, Plan
 from pipelex.values.concepts import Concepts
 from pipelex.values.slots import Slot
 from pipelex.values.value import Memory, Outcome, Value
@@ -54,6 +55,18 @@ class Execution:
             path=(*self.call.path, self.code),
             **options,
         )
+
+
+class Halt(Exception):
+    """A pipe ends the run because its author said so, or left it out. A dry run goes on with `instead`.
+
+    Mocks prove nothing: that they lead to such a place says nothing against the method (MTHDS section 18.2).
+    """
+
+    def __init__(self, error: PipelexError, instead: Callable[[], PipeResult]) -> None:
+        super().__init__(error.message)
+        self.error = error
+        self.instead = instead
 
 
 def code_of(ref: str) -> str:

@@ -24,6 +24,9 @@ async def run_extract(pipe: PipeExtract, execution: Execution) -> PipeResult:
         max_page_images=pipe.max_page_images,
         page_views=pipe.page_views,
         page_views_dpi=pipe.page_views_dpi,
+        page_image_captions=pipe.page_image_captions,
+        render_js=pipe.render_js,
+        include_raw_html=pipe.include_raw_html,
     )
     reply = await execution.host.perform(request)
     # Old methods declare `Page` where pages come out.

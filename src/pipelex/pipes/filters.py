@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import wraps
 from typing import Any
 
@@ -16,6 +16,7 @@ from markupsafe import Markup, escape
 
 from pipelex.language.templates import FILTERS_BY_CATEGORY, REFUSED_FILTERS
 from pipelex.pipes.budget import MAX_WIDTH, check_widths, rendering_of, replaced
+from pipelex.pipes.markdown import formatted
 from pipelex.pipes.views import ContentView, ListView, plain
 
 _WIDEST = {
@@ -28,6 +29,13 @@ _WIDEST = {
     "wordwrap": 10_000,
 }
 """The largest number, and the longest text, that the filters which multiply may be given."""
+_ITERATING = frozenset(
+    [
+        *("batch", "count", "first", "groupby", "items", "last", "length", "list", "map", "max", "min", "reject"),
+        *("rejectattr", "reverse", "select", "selectattr", "slice", "sort", "sum", "unique"),
+    ]
+)
+"""The filters that go through what they are given, and make no text of it."""
 _SCRIPT_TAG = re.compile(r"<(?=/?script\b)", re.IGNORECASE)
 
 
@@ -67,7 +75,8 @@ def _charged(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def run(context: Context, value: Any, *args: Any, **kwargs: Any) -> Any:
         rendering = rendering_of(context)
         rendering.step()
-        rendering.weigh(value)
+        if not (name in _ITERATING and isinstance(value, Iterator)):
+            rendering.weigh(value)
         if name in _WIDEST:
             _check_arguments(name, (*args, *kwargs.values()))
         elif name == "format":
@@ -124,6 +133,8 @@ def _format(context: Context, value: Any, text_format: str | None = None) -> str
     rendering = rendering_of(context)
     if value is None:
         return ""
+    if not isinstance(value, ContentView | ListView):
+        rendering.weigh(value)
     text = rendering.printer.text(value, text_format)
     rendering.build(len(text))
     return text
@@ -158,7 +169,21 @@ def _with_images(context: Context, value: Any) -> str:
     return rendering_of(context).printer.with_images(value)
 
 
-def _escape_script_tag(value: Any) -> str:
+@pass_context
+def _markdown(context: Context, value: Any) -> str:
+    """The filter `markdown`: a text written in Markdown as HTML, safe to print (MTHDS section 10.3)."""
+    text = value if isinstance(value, str) and not isinstance(value, Markup) else _format(context, value, "plain")
+    rendering = rendering_of(context)
+    rendering.step(1 + len(text) // 16)
+    rendering.weigh(text)
+    made = formatted(text)
+    rendering.build(len(made))
+    return Markup(made)
+
+
+@pass_context
+def _escape_script_tag(context: Context, value: Any) -> str:
+    rendering_of(context).weigh(value)
     text = value if isinstance(value, str) else str(value)
     return type(text)(_SCRIPT_TAG.sub("&lt;", text))
 
@@ -168,6 +193,7 @@ _OURS: Mapping[str, Callable[..., Any]] = {
     "tag": _tag,
     "with_images": _with_images,
     "escape_script_tag": _escape_script_tag,
+    "markdown": _markdown,
 }
 _REPLACED: Mapping[str, Callable[..., Any]] = {
     "attr": _attr,

@@ -7,10 +7,10 @@ from functools import lru_cache
 from pydantic import JsonValue
 
 from pipelex.errors import InternalError
-from pipelex.language.pipes import PipeExtract, PipeLLM
+from pipelex.language.pipes import PipeLLM
 from pipelex.library.library import Library
 from pipelex.pipes.execution import Execution, code_of
-from pipelex.pipes.models import model_ask
+from pipelex.pipes.models import Asking, model_ask
 from pipelex.pipes.outcomes import SHAPELESS, fitted
 from pipelex.pipes.port import PipeResult
 from pipelex.pipes.requests import Attachment, ModelSetting, ObjectListRequest, ObjectRequest, TextRequest
@@ -33,6 +33,20 @@ async def run_llm(pipe: PipeLLM, execution: Execution) -> PipeResult:
         text_reply = await execution.host.perform(text_request)
         data: JsonValue = {"text": text_reply.text.removesuffix("\n")}
         return PipeResult(outcome=fitted(execution, data, Slot(concept)), usage=text_reply.usage)
+    return await ask_for(concept, execution, model=model, system=system, prompt=prompt, attachments=attachments)
+
+
+async def ask_for(
+    concept: str,
+    execution: Execution,
+    *,
+    model: ModelSetting,
+    system: str | None,
+    prompt: str,
+    attachments: tuple[Attachment, ...] = (),
+) -> PipeResult:
+    """Ask for an object of a concept, or for a list of them when the output is one, and fit what comes back."""
+    slot = execution.output
     schema = _schema(execution.library, concept)
     name = code_of(concept)
     request: ObjectRequest | ObjectListRequest
@@ -55,7 +69,7 @@ async def run_llm(pipe: PipeLLM, execution: Execution) -> PipeResult:
     return PipeResult(outcome=fitted(execution, reply.data, fit), usage=reply.usage)
 
 
-def model_of(pipe: PipeLLM | PipeExtract, execution: Execution) -> ModelSetting:
+def model_of(pipe: Asking, execution: Execution) -> ModelSetting:
     """The setting that the plan holds for the model that a pipe asks for."""
     key = model_ask(pipe, execution.concepts).key
     found = execution.plan.models.get(key)

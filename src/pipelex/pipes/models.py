@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 from typing import Literal, NamedTuple
 
-from pipelex.language.pipes import ModelChoice, PipeExtract, PipeLLM
+from pipelex.language.pipes import (
+    ModelChoice,
+    PipeExtract,
+    PipeImgGen,
+    PipeJudge,
+    PipeLLM,
+    PipeSearch,
+    PipeStructure,
+)
 from pipelex.library.crate import LibraryCrate
 from pipelex.values.concepts import Concepts
 
-Family = Literal["llm", "extract"]
+Family = Literal["llm", "extract", "img_gen", "search", "judgment"]
 Default = Literal["for_text", "for_object", "default"]
 
 
@@ -30,17 +38,29 @@ class ModelAsk(NamedTuple):
         return f"{self.family}:{json.dumps(self.choice, sort_keys=True)}"
 
 
-def model_ask(pipe: PipeLLM | PipeExtract, concepts: Concepts) -> ModelAsk:
+Asking = PipeLLM | PipeStructure | PipeImgGen | PipeExtract | PipeSearch | PipeJudge
+"""The kinds of pipe that need a model."""
+
+
+def model_ask(pipe: Asking, concepts: Concepts) -> ModelAsk:
     """What one pipe asks for."""
-    if isinstance(pipe, PipeExtract):
-        return ModelAsk("extract", pipe.model, "default")
-    is_plain_text = concepts.is_text(pipe.output.concept) and not pipe.output.is_list
-    return ModelAsk("llm", pipe.model, "for_text" if is_plain_text else "for_object")
+    match pipe:
+        case PipeLLM():
+            is_plain_text = concepts.is_text(pipe.output.concept) and not pipe.output.is_list
+            return ModelAsk("llm", pipe.model, "for_text" if is_plain_text else "for_object")
+        case PipeStructure():
+            return ModelAsk("llm", pipe.model, "for_object")
+        case PipeImgGen():
+            return ModelAsk("img_gen", pipe.model, "default")
+        case PipeExtract():
+            return ModelAsk("extract", pipe.model, "default")
+        case PipeSearch():
+            return ModelAsk("search", pipe.model, "default")
+        case PipeJudge():
+            return ModelAsk("judgment", pipe.model, "default")
 
 
 def model_asks(crate: LibraryCrate) -> dict[str, ModelAsk]:
     """Every model the pipes of a crate ask for: pipe reference -> ask."""
     concepts = Concepts(crate.concepts)
-    return {
-        ref: model_ask(pipe, concepts) for ref, pipe in crate.pipes.items() if isinstance(pipe, PipeLLM | PipeExtract)
-    }
+    return {ref: model_ask(pipe, concepts) for ref, pipe in crate.pipes.items() if isinstance(pipe, Asking)}

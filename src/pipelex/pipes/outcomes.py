@@ -8,6 +8,8 @@ from pipelex.errors import AbsentValueError, InputError, OutputError, PipeError
 from pipelex.pipes.execution import Execution, code_of
 from pipelex.values.concepts import Concepts
 from pipelex.values.decode import Mismatch, decode
+from pipelex.values.mock import mock
+from pipelex.values.schema import slot_schema
 from pipelex.values.slots import Slot
 from pipelex.values.value import Absence, Outcome, Value
 
@@ -50,6 +52,11 @@ def skipped(execution: Execution, cause: Absence) -> Outcome:
         producer=execution.code,
         upstream=cause,
     )
+
+
+def promised(execution: Execution) -> Value:
+    """A mock of what the pipe declares: what a dry run goes on with where it cannot go through the pipe."""
+    return fitted(execution, mock(slot_schema(execution.output, execution.concepts)))
 
 
 def fitted(execution: Execution, data: JsonValue, slot: Slot | None = None) -> Value:

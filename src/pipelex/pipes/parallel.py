@@ -45,7 +45,8 @@ def _combined(execution: Execution, outcomes: Mapping[str, Outcome]) -> Value:
     output = execution.output
     if execution.concepts.is_open(output.concept):
         concept = output.concept if execution.concepts.is_a(output.concept, _COMPOSITE) else _COMPOSITE
-        return fitted(execution, {name: value.data for name, value in present.items()}, Slot(concept))
+        made = fitted(execution, {name: value.data for name, value in present.items()}, Slot(concept))
+        return made.model_copy(update={"components": {name: value.concept for name, value in present.items()}})
     fields = execution.concepts.structure(output.concept)
     printer = printer_for(execution.concepts)
     data: dict[str, JsonValue] = {}

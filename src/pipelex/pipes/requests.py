@@ -22,6 +22,8 @@ class Usage(Frozen):
     cached_tokens: int = 0
     output_tokens: int = 0
     pages: int = 0
+    images: int = 0
+    searches: int = 0
     cost_usd: float | None = 0.0
     is_simulated: bool = False
 
@@ -33,6 +35,8 @@ class Usage(Frozen):
             cached_tokens=self.cached_tokens + other.cached_tokens,
             output_tokens=self.output_tokens + other.output_tokens,
             pages=self.pages + other.pages,
+            images=self.images + other.images,
+            searches=self.searches + other.searches,
             cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
             is_simulated=self.is_simulated or other.is_simulated,
         )
@@ -49,6 +53,14 @@ class ModelSetting(Frozen):
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None = None
     reasoning_budget: int | None = None
     seed: int | None = None
+    quality: Literal["low", "medium", "high"] | None = None
+    nb_steps: int | None = None
+    guidance_scale: float | None = None
+    is_moderated: bool | None = None
+    safety_tolerance: int | None = None
+    include_images: bool | None = None
+    include_inline_citations: bool | None = None
+    max_results: int | None = None
 
 
 class Attachment(Frozen):
@@ -75,15 +87,38 @@ class TextReply(Reply):
 
 
 class ObjectReply(Reply):
-    """JSON data that fits the schema of the request: an object, or an array when the request asked for a list."""
+    """JSON data that fits the schema of the request: an object, or an array when the request asked for a list.
+
+    `probabilities` maps a key of the object to the probability of each value it could have taken, the value written
+    as JSON. Only a provider that measures them fills it: what a model says of its own certainty is no measure.
+    """
 
     data: JsonValue
+    probabilities: dict[str, dict[str, float]] = {}
 
 
 class PagesReply(Reply):
     """Pages in document order, each the data of a `native.Page`."""
 
     pages: list[dict[str, JsonValue]]
+
+
+class ImagesReply(Reply):
+    """Generated images, stored: each the data of a `native.Image`."""
+
+    images: list[dict[str, JsonValue]]
+
+
+class SearchReply(Reply):
+    """An answer with its sources: the data of a `native.SearchResult`."""
+
+    result: dict[str, JsonValue]
+
+
+class DocumentReply(Reply):
+    """A file that was made and stored: the data of a `native.Document`."""
+
+    document: dict[str, JsonValue]
 
 
 class FunctionReply(Reply):
@@ -143,6 +178,50 @@ class ExtractRequest(Request[PagesReply]):
     max_page_images: int | None = None
     page_views: bool = False
     page_views_dpi: int = 150
+    page_image_captions: bool = False
+    render_js: bool | None = None
+    include_raw_html: bool | None = None
+
+
+class ImageRequest(Request[ImagesReply]):
+    """`count` images from one prompt; `attachments` are reference images."""
+
+    activity: ClassVar[str] = "act_img_gen_images"
+    model: ModelSetting
+    prompt: str
+    negative_prompt: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    count: int = 1
+    aspect_ratio: str | None = None
+    size: str | None = None
+    is_raw: bool | None = None
+    seed: int | None = None
+    background: str | None = None
+    output_format: str | None = None
+
+
+class SearchRequest(Request[SearchReply]):
+    """One web search answered with sources."""
+
+    activity: ClassVar[str] = "act_search_gen_sourced_answer"
+    model: ModelSetting
+    prompt: str
+    include_images: bool = False
+    include_inline_citations: bool = True
+    max_results: int | None = None
+    from_date: str | None = None
+    to_date: str | None = None
+    include_domains: tuple[str, ...] = ()
+    exclude_domains: tuple[str, ...] = ()
+
+
+class DocumentRequest(Request[DocumentReply]):
+    """A file of that format from rendered HTML; `filename` has its suffix."""
+
+    activity: ClassVar[str] = "act_doc_gen_document"
+    format: str
+    html: str
+    filename: str
 
 
 class FunctionRequest(Request[FunctionReply]):

@@ -8,7 +8,7 @@ from datetime import date, datetime, time, timedelta
 from functools import lru_cache, partial
 from typing import Any
 
-from jinja2 import Undefined, nodes, pass_context
+from jinja2 import StrictUndefined, Undefined, nodes, pass_context
 from jinja2.defaults import DEFAULT_NAMESPACE
 from jinja2.exceptions import SecurityError
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference
@@ -252,11 +252,16 @@ def _range(*bounds: int) -> range:
 
 
 @lru_cache(maxsize=16)
-def sandbox(category: str) -> Sandbox:
-    """The environment of a category of templates (MTHDS section 10.3)."""
+def sandbox(category: str, *, is_strict: bool = False) -> Sandbox:
+    """The environment of a category of templates (MTHDS section 10.3). A strict one refuses what is not defined."""
     trims = category in ("html", "markdown")
     environment = Sandbox(
-        autoescape=category == "html", trim_blocks=trims, lstrip_blocks=trims, finalize=_printed, cache_size=0
+        autoescape=category == "html",
+        trim_blocks=trims,
+        lstrip_blocks=trims,
+        finalize=_printed,
+        cache_size=0,
+        undefined=StrictUndefined if is_strict else Undefined,
     )
     environment.globals = {name: DEFAULT_NAMESPACE[name] for name in GLOBALS} | {"range": _range}
     environment.policies["json.dumps_function"] = dumps

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from pipelex.language.pipes import PipeSequence, Step
+from pipelex.language.pipes import Binding, PipeSequence, Step
+from pipelex.library.bindings import BOUND
 from pipelex.pipes.batch import run_batch_over
+from pipelex.pipes.binding import bound
 from pipelex.pipes.execution import Execution, renamed
 from pipelex.pipes.port import PipeResult
 from pipelex.pipes.requests import Usage
@@ -15,15 +17,25 @@ async def run_sequence(pipe: PipeSequence, execution: Execution) -> PipeResult:
     memory, stored, usage = execution.memory, Memory(), Usage()
     outcome: Outcome | None = None
     for index, step in enumerate(pipe.steps, 1):
-        # Only the last step makes what the caller asked for a number of.
-        asked = _asked(step, execution) if index == len(pipe.steps) else step
-        result = await run_step(asked, memory, execution, shares_memory=True)
-        outcome = renamed(result.outcome, step.result)
-        added = result.stored
-        if step.result is not None or added.main is None:
-            added = added.with_output(step.result, outcome)
+        if isinstance(step, Binding):
+            outcome = bound(
+                step.from_, memory, execution.concepts, name=step.result, producer=execution.code, slot=step.slot
+            )
+            added = Memory().with_output(step.result, outcome)
+            if step.result.startswith(BOUND):
+                # Made by linking for the next step alone: no one else sees it, nor is it an output.
+                memory = memory.with_entry(step.result, outcome)
+                continue
+        else:
+            # Only the last step makes what the caller asked for a number of.
+            asked = _asked(step, execution) if index == len(pipe.steps) else step
+            result = await run_step(asked, memory, execution, shares_memory=True)
+            outcome = renamed(result.outcome, step.result)
+            added = result.stored
+            if step.result is not None or added.main is None:
+                added = added.with_output(step.result, outcome)
+            usage += result.usage
         memory, stored = _with(memory, added), _with(stored, added)
-        usage += result.usage
     assert outcome is not None
     return PipeResult(outcome=outcome, stored=stored, usage=usage)
 

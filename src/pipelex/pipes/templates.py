@@ -34,18 +34,20 @@ def render_template(
     style: TemplatingStyle | None = None,
     extra: Mapping[str, JsonValue] | None = None,
     attachments: Attachments | None = None,
+    is_strict: bool = False,
 ) -> str:
     """Render a template as written, sigils included, with the values of a memory; absent ones are undefined.
 
     `extra` adds constants. With `attachments`, files that the template mentions are attached and print as tokens.
-    `what` names the template in messages. Raises TemplateError with the line of the template.
+    `what` names the template in messages. With `is_strict`, printing what does not exist is an error too.
+    Raises TemplateError with the line of the template.
     """
     printer = Printer(concepts, style or _PLAIN_STYLE, attachments)
     variables: dict[str, Any] = {name: view_of(value, printer, name) for name, value in memory.root.items()}
     variables |= extra or {}
     variables[RENDERING] = Rendering(printer)
     try:
-        template = _compiled(source, category)
+        template = _compiled(source, category, is_strict)
         return "".join(_bounded(template.root_render_func(template.new_context(variables))))
     except Exception as error:  # whatever a template causes is told as a fault of the template
         line = error.lineno if isinstance(error, jinja2.TemplateSyntaxError) else _line_of(error)
@@ -59,8 +61,8 @@ def printer_for(concepts: Concepts) -> Printer:
 
 
 @lru_cache(maxsize=512)
-def _compiled(source: str, category: str) -> jinja2.Template:
-    environment = sandbox(category)
+def _compiled(source: str, category: str, is_strict: bool) -> jinja2.Template:
+    environment = sandbox(category, is_strict=is_strict)
     expanded = source if category == "expression" else expand_sigils(source)
     tree = counted(environment.parse(expanded), environment)
     code = environment.compile(tree, filename="<template>")

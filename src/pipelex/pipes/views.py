@@ -76,7 +76,8 @@ class Printer:
             return self._plain_text(value, chosen)
         if self.attachments is not None and chosen != "json" and (token := self._tokens(value)):
             return token
-        text = render(plain(value), value.concept, self.concepts, chosen)
+        # The view knows the concepts of its own components, which may be more than the library does.
+        text = render(plain(value), value.concept, value.printer.concepts, chosen)
         return Markup(text) if chosen == "html" else text
 
     def _plain_text(self, value: object, text_format: str) -> str:
@@ -162,7 +163,7 @@ class ContentView:
 
     def names(self) -> list[str]:
         """The names of the fields, in order."""
-        return list(self.fields or self.data)
+        return list({**self.fields, **self.data}) if self.printer.concepts.is_open(self.concept) else list(self.fields)
 
     def _field(self, name: str) -> object:
         data = self.data.get(name)
@@ -231,7 +232,21 @@ def view(data: JsonValue, concept: str, printer: Printer, name: str | None = Non
 
 def view_of(value: Value, printer: Printer, name: str | None = None) -> Any:
     """What a template sees of a value."""
+    if value.components:
+        typed = typed_components(printer.concepts, value.components)
+        printer = Printer(typed, printer.style, printer.attachments)
     return view(value.data, value.concept, printer, name)
+
+
+def typed_components(concepts: Concepts, components: Mapping[str, str]) -> Concepts:
+    """The same concepts, but for a Composite that has these components as its fields and may have others."""
+    composite = concepts["native.Composite"]
+    fields = {
+        name: Field(description=name, type=FieldType.CONCEPT, concept=ref)
+        for name, ref in components.items()
+        if ref in concepts
+    }
+    return Concepts({**concepts, composite.ref: composite.model_copy(update={"fields": fields})})
 
 
 def plain(value: object) -> JsonValue:

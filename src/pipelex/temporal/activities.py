@@ -13,15 +13,21 @@ from temporalio import activity
 
 from pipelex.errors import InferenceError, InternalError, PipelexError
 from pipelex.pipes.requests import (
+    DocumentReply,
+    DocumentRequest,
     ExtractRequest,
     FunctionReply,
     FunctionRequest,
+    ImageRequest,
+    ImagesReply,
     ObjectListRequest,
     ObjectReply,
     ObjectRequest,
     PagesReply,
     ReplyT,
     Request,
+    SearchReply,
+    SearchRequest,
     TextReply,
     TextRequest,
 )
@@ -66,6 +72,21 @@ class Activities:
         """The pages of one document or image."""
         return await self._perform(request)
 
+    @activity.defn(name=ImageRequest.activity)
+    async def act_img_gen_images(self, request: ImageRequest) -> ImagesReply:
+        """Images from a prompt, stored."""
+        return await self._perform(request)
+
+    @activity.defn(name=SearchRequest.activity)
+    async def act_search_gen_sourced_answer(self, request: SearchRequest) -> SearchReply:
+        """One web search answered with sources."""
+        return await self._perform(request)
+
+    @activity.defn(name=DocumentRequest.activity)
+    async def act_doc_gen_document(self, request: DocumentRequest) -> DocumentReply:
+        """A file from a page, stored."""
+        return await self._perform(request)
+
     @activity.defn(name=FunctionRequest.activity)
     async def act_func_call(self, request: FunctionRequest) -> FunctionReply:
         """A call of a Python function."""
@@ -100,6 +121,9 @@ def activities(performer: Performs) -> list[Callable[..., Awaitable[Any]]]:
         bound.act_llm_gen_object,
         bound.act_llm_gen_object_list,
         bound.act_extract_gen_extract_pages,
+        bound.act_img_gen_images,
+        bound.act_search_gen_sourced_answer,
+        bound.act_doc_gen_document,
         bound.act_func_call,
     ]
 

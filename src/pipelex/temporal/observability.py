@@ -13,11 +13,14 @@ from pipelex.language.pipes import Pipe
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.port import PipeCall
 from pipelex.pipes.requests import (
+    DocumentRequest,
     ExtractRequest,
     FunctionRequest,
+    ImageRequest,
     ObjectListRequest,
     ObjectRequest,
     Request,
+    SearchRequest,
     TextRequest,
 )
 from pipelex.values.frozen import Frozen
@@ -83,6 +86,13 @@ def activity_summary(request: Request[Any], ref: str) -> str:
             label, extra = "LLM object list", f"class={request.name}"
         case ExtractRequest():
             label, extra = "Extract pages", f"handle={request.model.handle}"
+        case ImageRequest():
+            number = f" · n={request.count}" if request.count > 1 else ""
+            label, extra = f"Img gen {request.count}×", f"model={request.model.handle}{number}"  # noqa: RUF001
+        case SearchRequest():
+            label, extra = "Search sourced answer", f"model={request.model.handle}"
+        case DocumentRequest():
+            label, extra = "Document", f"format={request.format}"
         case FunctionRequest():
             label, extra = "Function", f"function={request.function_name}"
         case _:

@@ -6,12 +6,16 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal
 
-from pipelex.language.pipes import PipeFunc
+from pipelex.language.pipes import PipeDocGen, PipeFunc
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.requests import (
+    DocumentReply,
+    DocumentRequest,
     ExtractRequest,
     FunctionReply,
     FunctionRequest,
+    ImageRequest,
+    ImagesReply,
     ModelSetting,
     ObjectListRequest,
     ObjectReply,
@@ -19,6 +23,8 @@ from pipelex.pipes.requests import (
     PagesReply,
     Reply,
     Request,
+    SearchReply,
+    SearchRequest,
     TextReply,
     TextRequest,
 )
@@ -32,11 +38,20 @@ REPLIES: dict[type[Request[Any]], type[Reply]] = {
     ObjectRequest: ObjectReply,
     ObjectListRequest: ObjectReply,
     ExtractRequest: PagesReply,
+    ImageRequest: ImagesReply,
+    SearchRequest: SearchReply,
+    DocumentRequest: DocumentReply,
     FunctionRequest: FunctionReply,
 }
 """Every request that is an activity, with what it answers."""
 
-_FAMILIES = {"llm": (TextRequest, ObjectRequest, ObjectListRequest), "extract": (ExtractRequest,)}
+_FAMILIES: Mapping[str, tuple[type[Request[Any]], ...]] = {
+    "llm": (TextRequest, ObjectRequest, ObjectListRequest),
+    "extract": (ExtractRequest,),
+    "img_gen": (ImageRequest,),
+    "search": (SearchRequest,),
+    "judgment": (ObjectRequest,),
+}
 
 
 class Retry(Frozen):
@@ -103,6 +118,8 @@ def needs(crate: LibraryCrate, models: Mapping[str, ModelSetting]) -> dict[str, 
     for pipe in crate.pipes.values():
         if isinstance(pipe, PipeFunc):
             found.setdefault(FunctionRequest.activity, []).append(pipe.function_name)
+        elif isinstance(pipe, PipeDocGen):
+            found.setdefault(DocumentRequest.activity, [])
     return {activity: tuple(dict.fromkeys(handles)) for activity, handles in found.items()}
 
 

@@ -30,7 +30,7 @@ KEYED_ACTIVITIES = (
 )
 """Activities that may be routed by handle: the model's, or the function's name for `act_func_call`."""
 
-ACTIVITIES = (*KEYED_ACTIVITIES, "act_render_page_views", "act_jinja2_gen_text")
+ACTIVITIES = (*KEYED_ACTIVITIES, "act_doc_gen_document", "act_render_page_views", "act_jinja2_gen_text")
 """Every documented activity name that may be given a queue."""
 
 Positive = Annotated[Duration, Field(gt=timedelta(0))]

@@ -18,7 +18,6 @@ with workflow.unsafe.imports_passed_through():
     from pipelex.language.pipes import PipeBatch, steps_of
     from pipelex.library.crate import LibraryCrate
     from pipelex.library.library import Library
-    from pipelex.pipes.dry import DryHost
     from pipelex.pipes.models import model_asks
     from pipelex.pipes.port import Host, PipeCall, PipeResult, Plan
     from pipelex.pipes.requests import ReplyT, Request
@@ -44,6 +43,8 @@ PURE_MODULES = (
     "pipelex",
     "jinja2",
     "markupsafe",
+    "markdown_it",
+    "mdurl",
     "pydantic",
     "pydantic_core",
     "annotated_types",
@@ -117,8 +118,7 @@ class _Execution:
 
     def host(self, call: PipeCall, watch: Watch) -> Host:
         """The host for one pipe of this workflow."""
-        host = WorkflowHost(self, call, watch)
-        return DryHost(host) if self.plan.is_dry else host
+        return WorkflowHost(self, call, watch)
 
     def slice(self, pipe: str) -> tuple[LibraryCrate, Plan, Routes]:
         """What a child needs to run that pipe, and nothing more."""

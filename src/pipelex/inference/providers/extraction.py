@@ -14,10 +14,13 @@ Schema = dict[str, Any]
 _OPENING: Final = re.compile(r"<(?P<tag>[A-Za-z_][\w.-]{0,60})(?:\s[^<>]{0,200})?>|(?P<fence>```)\w{0,20}\n")
 _MARKUP: Final = re.compile(r"</?[A-Za-z_][^<>]{0,200}>")
 _EMAIL: Final = re.compile(r"(?<![\w.+-])[\w.+-]{1,64}@[\w-]{1,64}\.[\w.]{2,64}")
-_SENTENCE: Final = re.compile(r"(?<=[.!?])(?<!\d\.)\s+(?=[\"'(A-Z0-9])|\n\s*\n|\n(?=\s*(?:[-*#]|\d+[.)])\s)")
+_SENTENCE: Final = re.compile(
+    r"(?<=[.!?])(?<!\d\.)\s+(?=[\"'(A-Z0-9])|\n\s*\n|\n(?=\s*(?:[-*#]|\d+[.)]|[a-z]\w{0,60}:)\s)"
+)
 _HEADING: Final = re.compile(r"^([^\n]{1,60}[^\n.!?,;:])\n(?=[A-Z])", re.M)
 _FOOTER: Final = re.compile(r"\b[Pp]age \d+(?: of \d+)?$")
 _LABEL: Final = re.compile(r"^\W{0,3}(?P<label>[A-Za-z][\w /-]{1,30}?)\W{0,3}:\s+(?P<value>\S.{0,200})$", re.M)
+_FIELD: Final = re.compile(r"\W{0,3}[a-z][a-z0-9]{0,30}(?:_[a-z0-9]{1,30}){0,6}:\s+")
 _WORD: Final = re.compile(r"[a-z]{3,}")
 _NUMBER: Final = re.compile(
     r"(?<![\w.,-])-?\d{1,3}(?:[ ,\u00a0]\d{3})+(?:\.\d+)?(?![\w-])|(?<![\w.,-])-?\d+(?:\.\d+)?(?![\w-])"
@@ -50,7 +53,9 @@ class Source:
         self.text = _MARKUP.sub("\n", "\n\n".join(inside)) if inside else prompt
         self._lines = _sentences(self.text) or _sentences(prompt)
         # Headings and labels hold facts, but do not read as sentences.
-        self.sentences = [line for line in self._lines if line[-1] in ".!?" or len(line) >= 40] or self._lines
+        unlabelled = [_unlabelled(line) for line in self._lines]
+        longer = [line for line in unlabelled if line and (line[-1] in ".!?" or len(line) >= 40)]
+        self.sentences = list(dict.fromkeys(longer)) or self._lines
         self._subjects = [_words(sentence) for sentence in self.sentences]
         self._line_subjects = [_words(line) for line in self._lines]
         self.labels = [(_words(found["label"]), found["value"].strip()) for found in _LABEL.finditer(self.text)]
@@ -69,11 +74,13 @@ class Source:
     def summary(self) -> str:
         """A few sentences that have most to do with the instruction, in their own order."""
         wanted = _words(self.instruction)
+        every = range(len(self.sentences))
         ranked = sorted(
-            range(len(self.sentences)),
+            [at for at in every if _is_whole(self.sentences[at])] or every,
             key=lambda at: (-len(wanted & self._subjects[at]), self.chance("summary", at)),
         )
-        return " ".join(_clip(self.sentences[at], 400) for at in sorted(ranked[:3]))
+        count = 2 + int(self.chance("summary") * 2)
+        return " ".join(_ended(_clip(self.sentences[at], 400)) for at in sorted(ranked[:count]))
 
     def sentence(self, about: str, path: str) -> str:
         """The unused sentence closest to a subject; the closest used one when all are used."""
@@ -81,7 +88,10 @@ class Source:
         fresh = [at for at in range(len(self.sentences)) if at not in self._used] or list(range(len(self.sentences)))
         if not fresh:
             return "not stated"
-        best = max(fresh, key=lambda at: (len(wanted & self._subjects[at]), self.chance(path, at)))
+        best = max(
+            fresh,
+            key=lambda at: (len(wanted & self._subjects[at]), _is_whole(self.sentences[at]), self.chance(path, at)),
+        )
         self._used.add(best)
         return self.sentences[best]
 
@@ -256,6 +266,22 @@ def _sentences(text: str) -> list[str]:
     text = _HEADING.sub(r"\1\n\n", re.sub(r"[ \t]+", " ", text))
     found = (" ".join(part.split()).strip(" -*#\t") for part in _SENTENCE.split(text))
     return list(dict.fromkeys(part for part in found if len(part) >= 12 and " " in part and not _FOOTER.search(part)))
+
+
+def _unlabelled(line: str) -> str:
+    """The line without the names of fields that stand before its text (`note:`, `- title:`)."""
+    while (found := _FIELD.match(line)) is not None:
+        line = line[found.end() :]
+    return line
+
+
+def _is_whole(line: str) -> bool:
+    """Whether a line reads as one sentence, neither a fragment nor a paragraph."""
+    return line[-1:] in (".", "!", "?") and line[0].isupper() and 6 <= len(line.split()) <= 30
+
+
+def _ended(line: str) -> str:
+    return line if line[-1:] in ".!?" else f"{line}."
 
 
 def _words(text: str) -> frozenset[str]:

@@ -2,101 +2,45 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
-import json
 import logging
 import re
 from typing import Any, Final
 
-import httpx2
 from pydantic import JsonValue
 
-from pipelex.errors import ConfigError, ProviderDownError, ReplyError
+from pipelex.errors import ReplyError
 from pipelex.inference.backends import Access, ModelSpec
 from pipelex.inference.pricing import cost_usd
-from pipelex.inference.providers.provider import Completion, Part, Prompt
-from pipelex.inference.providers.refusals import refusal
+from pipelex.inference.providers.http import Api
+from pipelex.inference.providers.openai_images import make_images
+from pipelex.inference.providers.provider import Completion, ImagePrompt, Images, Part, Prompt
 from pipelex.inference.settings import InferenceSettings
 from pipelex.inference.structured import whole
 from pipelex.pipes.requests import ModelSetting, Usage
 
 _LOG = logging.getLogger(__name__)
-_REASONING: Final = re.compile(r"(?:openai/)?(?:o\d|gpt-5)")
-"""Models that take `max_completion_tokens`, and no temperature."""
 _NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class OpenAICompatible:
-    """One backend that speaks chat completions."""
+    """One backend that speaks chat completions, and makes images the same way."""
 
     def __init__(self, name: str, access: Access, settings: InferenceSettings) -> None:
         self._name = name
-        self._access = access
-        self._settings = settings
-        total = settings.request_timeout.total_seconds()
-        headers = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}
-        try:
-            self._client = httpx2.AsyncClient(
-                headers=headers,
-                # Waiting for a free connection is our own queueing, so it gets the whole time of a request.
-                timeout=httpx2.Timeout(total, connect=settings.connect_timeout.total_seconds(), pool=None),
-                limits=httpx2.Limits(max_connections=settings.max_connections, max_keepalive_connections=None),
-            )
-        except (UnicodeError, ValueError):
-            # Neither the message nor the chained exception may show the key.
-            raise ConfigError(f"the key of backend {name!r} holds characters that cannot be sent") from None
+        self._api = Api(name, access, settings)
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._api.aclose()
 
     async def complete(self, prompt: Prompt) -> Completion:
         """Ask for one completion and read it."""
-        status, headers, body = await self._post(_body(prompt), prompt.model)
-        try:
-            answer = json.loads(body)
-        except ValueError:
-            answer = None
-        error = answer.get("error") if isinstance(answer, dict) else None
-        if status != 200 or error:
-            # Some gateways answer 200 with an error inside.
-            inner = error.get("code") if isinstance(error, dict) else None
-            status = inner if status == 200 and isinstance(inner, int) else status
-            raise refusal(self._name, prompt.model.handle, status, headers, body, self._access.api_key)
-        return self._read(answer, prompt)
+        return self._read(await self._api.post("chat/completions", prompt.model, body=_body(prompt)), prompt)
 
-    async def _post(self, body: dict[str, Any], model: ModelSpec) -> tuple[int, httpx2.Headers, bytes]:
-        url = f"{self._access.endpoint}/chat/completions"
-        where: dict[str, Any] = {"provider": self._name, "model": model.handle, "where": url.partition("?")[0]}
-        received = bytearray()
-        try:
-            async with (
-                asyncio.timeout(self._settings.request_timeout.total_seconds()),
-                self._client.stream("POST", url, json=body, headers=dict(model.headers)) as response,
-            ):
-                async for chunk in response.aiter_bytes():
-                    received += chunk
-                    if len(received) > self._settings.max_reply_bytes:
-                        limit = self._settings.max_reply_bytes
-                        raise ReplyError(f"the answer of {self._name} is larger than {limit} bytes", **where)
-                return response.status_code, response.headers, bytes(received)
-        except (httpx2.InvalidURL, httpx2.UnsupportedProtocol) as error:
-            raise ConfigError(
-                f"the endpoint of backend {self._name!r} is not a valid url: {error}", hint="it starts with https://"
-            ) from None
-        except (TimeoutError, httpx2.TimeoutException) as error:
-            within = f"{self._settings.request_timeout.total_seconds():g} s"
-            raise ProviderDownError(
-                f"{self._name} did not answer in {within} ({type(error).__name__})",
-                retryable=True,
-                hint="raise request_timeout under [inference], or ask for a shorter answer",
-                **where,
-            ) from None
-        except (httpx2.HTTPError, httpx2.StreamError) as error:
-            message = f"the connection to {self._name} failed: {type(error).__name__} {error}".strip()
-            hint = "check the endpoint of this backend and that this machine can reach it; each attempt made failed"
-            raise ProviderDownError(message, retryable=True, hint=hint, **where) from None
+    async def images(self, prompt: ImagePrompt) -> Images:
+        """Ask for images, after those given as references if there are any."""
+        return await make_images(self._api, prompt)
 
     def _read(self, answer: Any, prompt: Prompt) -> Completion:
         where: dict[str, Any] = {"provider": self._name, "model": prompt.model.handle, "status": 200}
@@ -169,18 +113,17 @@ def _body(prompt: Prompt) -> dict[str, Any]:
 
 
 def _parameters(setting: ModelSetting, model: ModelSpec) -> dict[str, Any]:
-    is_reasoning = _REASONING.match(model.model_id) is not None
     parameters: dict[str, Any] = {}
     temperature = model.fixed_temperature if model.fixed_temperature is not None else setting.temperature
     if temperature is not None:
-        if is_reasoning or "temperature_unsupported" in model.constraints:
+        if not model.takes_temperature:
             _LOG.debug("%s takes no temperature: not sent", model.handle)
         else:
             doubled = "temperature_must_be_multiplied_by_2" in model.constraints
             parameters["temperature"] = temperature * 2 if doubled else temperature
     max_tokens = setting.max_tokens or model.max_tokens
     if max_tokens is not None:
-        parameters["max_completion_tokens" if is_reasoning else "max_tokens"] = max_tokens
+        parameters["max_completion_tokens" if model.is_reasoning else "max_tokens"] = max_tokens
     if setting.reasoning_effort is not None:
         # "max" is the highest of the provider; the wire has no such word.
         parameters["reasoning_effort"] = "xhigh" if setting.reasoning_effort == "max" else setting.reasoning_effort

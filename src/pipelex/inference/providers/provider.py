@@ -1,4 +1,4 @@
-"""What every provider offers: one completion for one prompt, files already loaded. Runs on workers."""
+"""What providers offer: completions, images, searches; files are already loaded. Runs on workers."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal, Protocol
 from pydantic import JsonValue
 
 from pipelex.inference.backends import ModelSpec
-from pipelex.pipes.requests import PromptRequest, Usage
+from pipelex.pipes.requests import ImageRequest, PromptRequest, SearchReply, SearchRequest, Usage
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,50 @@ class Completion:
     usage: Usage
 
 
-class Provider(Protocol):
+@dataclass(frozen=True)
+class ImagePrompt:
+    """Images to make; `parts` are those to start from."""
+
+    request: ImageRequest
+    model: ModelSpec
+    parts: tuple[Part, ...] = ()
+
+
+@dataclass(frozen=True)
+class Images:
+    """Images as files, or as the urls where they can be had for a while."""
+
+    images: tuple[bytes | str, ...]
+    usage: Usage
+
+
+class Closable(Protocol):
+    """What every provider is."""
+
+    async def aclose(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+class ImageMaker(Closable, Protocol):
+    """Makes images, one attempt per call."""
+
+    async def images(self, prompt: ImagePrompt) -> Images:
+        """Make the images of one request. Raises an InferenceError that says whether to try again."""
+        ...
+
+
+class Searcher(Closable, Protocol):
+    """Searches the web, one attempt per call."""
+
+    async def search(self, request: SearchRequest, model: ModelSpec) -> SearchReply:
+        """Search, and answer with sources. Raises an InferenceError that says whether to try again."""
+        ...
+
+
+class Provider(Closable, Protocol):
     """Makes completions. One attempt per call: whoever hosts the run retries."""
 
     async def complete(self, prompt: Prompt) -> Completion:
         """Make one completion. Raises an InferenceError that says whether to try again."""
-        ...
-
-    async def aclose(self) -> None:
-        """Let go of connections."""
         ...
