@@ -5,17 +5,18 @@ Names are loaded when first used, so that `import pipelex` costs nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from pipelex.app import RunHandle, RunResult, Runtime
+    from pipelex.app import FunctionSource, RunHandle, Runtime
     from pipelex.config.settings import Settings
     from pipelex.errors import PipelexError
     from pipelex.inference.functions import pipe_func
+    from pipelex.pipes.result import RunResult
     from pipelex.values.contents import (
         DocumentContent,
         HtmlContent,
@@ -48,9 +49,10 @@ __all__ = [
 ]
 
 _HOMES = {
-    "pipelex.app": ("RunHandle", "RunResult", "Runtime"),
+    "pipelex.app": ("RunHandle", "Runtime"),
     "pipelex.errors": ("PipelexError",),
     "pipelex.inference.functions": ("pipe_func",),
+    "pipelex.pipes.result": ("RunResult",),
     "pipelex.values.contents": (
         *("DocumentContent", "HtmlContent", "ImageContent", "ListContent", "NumberContent", "StructuredContent"),
         "TextContent",
@@ -86,7 +88,7 @@ async def start_pipe(
     mock_inputs: bool = False,
     simulate: bool = False,
     settings: Settings | None = None,
-    functions: Sequence[Callable[..., Any]] = (),
+    functions: Sequence[FunctionSource] = (),
 ) -> RunHandle:
     """Start a pipe and return at once with a handle on its run.
 
@@ -128,7 +130,7 @@ class RunOptions(TypedDict, total=False):
     mock_inputs: bool
     simulate: bool
     settings: Settings | None
-    functions: Sequence[Callable[..., Any]]
+    functions: Sequence[FunctionSource]
 
 
 async def pipe_run(pipe: str | None = None, **options: Unpack[RunOptions]) -> RunResult:

@@ -10,13 +10,11 @@ import importlib.util
 import os
 import uuid
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
-
-from pydantic import BaseModel, JsonValue
 
 from pipelex.config.load import load_settings
 from pipelex.config.settings import Settings
@@ -32,28 +30,33 @@ from pipelex.errors import (
     RunCancelledError,
 )
 from pipelex.inference.deck import Deck
-from pipelex.inference.functions import collect_functions
+from pipelex.inference.functions import collect_classes, collect_functions
 from pipelex.inference.performer import Performer
+from pipelex.inference.printing import document_formats
 from pipelex.inprocess.host import InProcessHost
 from pipelex.language.bundle import Bundle
 from pipelex.library.crate import LibraryCrate
 from pipelex.library.library import Library
 from pipelex.library.link import link
-from pipelex.library.load import find_bundles, load_bundles, load_texts
+from pipelex.library.load import find_bundles
+from pipelex.library.packages import ref_of
 from pipelex.pipes.models import model_asks
 from pipelex.pipes.port import PipeCall, PipeResult, Plan, RunInfo
 from pipelex.pipes.progress import Progress
-from pipelex.pipes.requests import Usage
+from pipelex.pipes.result import RunResult as RunResult
 from pipelex.storage.fetch import ingest_file
 from pipelex.storage.local import LocalBlobs
+from pipelex.storage.package_loading import LoadedPackages, load_packages
+from pipelex.storage.package_supply import Supply, is_whole_package
+from pipelex.storage.rows import read_rows
+from pipelex.values.class_fields import ClassFields
 from pipelex.values.concepts import Concepts
-from pipelex.values.contents import ListContent, TextContent
-from pipelex.values.inputs import map_files, shape_inputs
+from pipelex.values.contents import StructuredContent
+from pipelex.values.inputs import map_files, shape_inputs, with_csv_rows
 from pipelex.values.mock import mock
 from pipelex.values.schema import slot_schema
 from pipelex.values.slots import Slot
-from pipelex.values.value import Absence, Memory, Outcome, Value
-from pipelex.values.working_memory import Stuff, WorkingMemory
+from pipelex.values.value import Memory, Value
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -62,60 +65,12 @@ if TYPE_CHECKING:
     from pipelex.temporal.server import ServerRecord
     from pipelex.temporal.settings import ServerProfile
 
-ContentT = TypeVar("ContentT", bound=BaseModel)
-
 FunctionSource = Callable[..., Any] | ModuleType | str | Path
-"""A function, or where marked ones are: a module, its dotted name, a Python file or a folder of them."""
+"""A function or a structure class, or where they are: a module, its dotted name, a Python file or a folder of them."""
 EMBEDDED = Path(".pipelex/temporal")
 """Where the server of `pipelex dev` keeps its database and says where it listens, relative to the project root."""
 REMOTE = ("http", "https", "data", "pipelex-storage")
 """Schemes of urls that are left as they are; anything else names a file on this machine."""
-
-
-class RunResult:
-    """What a run made. Typed access goes through the working memory; `data` is the plain JSON of the main stuff."""
-
-    def __init__(self, *, pipe: str, run: RunInfo, given: Memory, result: PipeResult, concepts: Concepts) -> None:
-        self.pipe = pipe
-        self.run_id = run.run_id
-        self.usage: Usage = result.usage
-        self.outcome: Outcome = result.outcome
-        self.memory = _final_memory(given, result)
-        self.working_memory = WorkingMemory(self.memory, concepts)
-        self.concepts = concepts
-
-    @property
-    def is_simulated(self) -> bool:
-        """Whether the simulated backend answered for a model."""
-        return self.usage.is_simulated
-
-    @property
-    def absence(self) -> Absence | None:
-        """Why there is no main stuff, when there is none: a successful run may end so."""
-        return self.outcome if isinstance(self.outcome, Absence) else None
-
-    @property
-    def data(self) -> JsonValue:
-        """The main stuff as JSON data: an object, or an array for a list; None when it is absent."""
-        return self.outcome.data if isinstance(self.outcome, Value) else None
-
-    @property
-    def main_stuff(self) -> Stuff:
-        """The main stuff with its concept and its typed content."""
-        return self.working_memory.main_stuff
-
-    def main_stuff_as(self, content_type: type[ContentT]) -> ContentT:
-        """The main stuff as an object of that class."""
-        return self.working_memory.main_stuff_as(content_type)
-
-    def main_stuff_as_list(self, item_type: type[ContentT]) -> ListContent[Any]:
-        """The main stuff as a list of objects of that class."""
-        return self.working_memory.main_stuff_as_list(item_type)
-
-    @property
-    def main_stuff_as_text(self) -> TextContent:
-        """The main stuff when it is a text; its string is `.text`."""
-        return self.working_memory.main_stuff_as_text
 
 
 class RunHandle:
@@ -212,15 +167,17 @@ class Method:
         hint = 'choose one, or set main_pipe = "…" in it'
         raise PipeNotFoundError(f"the bundle names no main pipe; its pipes are: {listed}", hint=hint)
 
-    def problem(self, ref: str, error: PipelexError, *path: str, prefix: str = "", is_warning: bool = False) -> Problem:
+    def problem(
+        self, code: str, ref: str, error: PipelexError, *path: str, prefix: str = "", is_warning: bool = False
+    ) -> Problem:
         """An error as a problem that points at the declaration of a pipe, or at a key of it."""
-        domain, _, name = ref.rpartition(".")
+        name = ref.rpartition(".")[2]
         message = prefix + error.message
         for bundle in self.bundles:
-            if name in bundle.pipes and domain in ("", bundle.domain):
+            if name in bundle.pipes and ref in (name, ref_of(bundle, name)):
                 place = ("pipe", name, *path)
-                return bundle.problem(error.code, message, *place, hint=error.hint, is_warning=is_warning)
-        return Problem(error.code, f"{ref}: {message}", hint=error.hint, is_warning=is_warning)
+                return bundle.problem(code, message, *place, hint=error.hint, is_warning=is_warning)
+        return Problem(code, f"{ref}: {message}", hint=error.hint, is_warning=is_warning)
 
 
 @dataclass(frozen=True)
@@ -250,6 +207,7 @@ class Runtime:
     blobs: LocalBlobs
     functions: tuple[FunctionSource, ...] = ()
     _performer: Performer | None = field(default=None, repr=False)
+    _classes: dict[str, type[StructuredContent]] | None = field(default=None, repr=False)
     _client: Client | None = None
 
     @classmethod
@@ -264,7 +222,7 @@ class Runtime:
         """Make a runtime; without `settings`, those of the current directory are loaded.
 
         `library_dirs` replaces the directories of the settings, even when empty. `functions` are those that PipeFunc
-        may call in this process, or modules that hold them.
+        may call in this process and the classes that structures may name, or modules that hold them.
         """
         if settings is None:
             loaded = load_settings(environ=environ)
@@ -291,37 +249,32 @@ class Runtime:
             performer, self._performer = self._performer, None
             await performer.aclose()
 
-    def load(self, target: Path | str | None = None) -> Method:
+    def load(self, target: Path | str | None = None, *, fetch: bool = False, strict: bool = False) -> Method:
         """Load a bundle file, a directory that holds one, the text of a bundle, or (None) the library alone.
 
         The library directories are loaded with it, so that it may refer to their pipes and concepts; so is the
-        directory when one is given. Raises LanguageError or LibraryError with every problem found.
+        directory when one is given, and so are the packages that its METHODS.toml depends on. A package that is not on
+        this machine is only fetched with `fetch`. Raises LanguageError or LibraryError with every problem found.
         """
-        dirs = list(self.library_dirs)
+        dirs, supply = list(self.library_dirs), self.supply(fetch=fetch, strict=strict)
         if target is None and not dirs:
             hint = "give --library-dir DIR, set PIPELEXPATH, or set dirs under [library] in .pipelex/pipelex.toml"
             raise InputError("no directory of methods is known, so no pipe can be found by its code", hint=hint)
-        if isinstance(target, str):
-            return self._linked(load_texts({"bundle": target}), dirs)
-        if target is None:
-            return self._linked([], dirs)
-        if target.is_dir():
-            return self._linked(load_bundles([_main_bundle(target)]), [*dirs, target])
-        return self._linked(load_bundles([target]), dirs)
+        texts = {"bundle": target} if isinstance(target, str) else None
+        if target is None or isinstance(target, str):
+            loaded = load_packages(supply, dirs=dirs, texts=texts)
+        elif not target.is_dir():
+            loaded = load_packages(supply, [target], dirs)
+        elif is_whole_package(supply, target):
+            loaded = load_packages(supply, dirs=dirs, home=target)
+        else:
+            loaded = load_packages(supply, [_main_bundle(target)], [*dirs, target])
+        return _linked(loaded, self._structure_classes(), strict=strict)
 
-    def _linked(self, own: Sequence[Bundle], dirs: Sequence[Path]) -> Method:
-        known = {Path(bundle.source).resolve() for bundle in own}
-        others = [file for file in find_bundles(dirs) if file.resolve() not in known]
-        bundles = [*own, *load_bundles(others)]
-        linked = link(bundles)
-        mains = [f"{bundle.domain}.{bundle.main_pipe}" for bundle in own if bundle.main_pipe]
-        return Method(
-            library=Library.of(linked.crate),
-            bundles=tuple(bundles),
-            own=tuple(f"{bundle.domain}.{code}" for bundle in own for code in bundle.pipes),
-            main=mains[0] if len(mains) == 1 else None,
-            warnings=(*(warning for bundle in bundles for warning in bundle.warnings), *linked.warnings),
-        )
+    def supply(self, *, fetch: bool = False, strict: bool = False) -> Supply:
+        """Where the packages that methods depend on come from."""
+        settings = self.settings
+        return Supply.of(settings.packages, settings.root, self.environ, may_fetch=fetch, strict=strict)
 
     async def start(
         self,
@@ -339,21 +292,22 @@ class Runtime:
         session_id: str = "",
         on_warning: Callable[[str], None] | None = None,
     ) -> RunHandle:
-        """Check the inputs, store the local files among them, and start the run.
+        """Check the inputs, read the CSV files and store the other local files among them, and start the run.
 
         `method` None takes the library directories. `durable` None follows `[temporal] is_enabled`. Relative paths in
         the inputs start from `inputs_dir`, by default the current directory.
         """
         method = method or self.load()
         library, ref = method.library, method.pipe(pipe)
-        given = dict(inputs or {})
-        declared = library.pipe(ref).inputs
-        if mock_inputs:
-            given = mocked_inputs(declared, library.concepts) | given
-        memory, warnings = shape_inputs(given, declared, library.concepts, domain=ref.rpartition(".")[0])
+        base = inputs_dir or Path()
+        declared, concepts, domain = library.pipe(ref).inputs, library.concepts, ref.rpartition(".")[0]
+        given = mocked_inputs(declared, concepts) if mock_inputs else {}
+        given |= inputs or {}
+        given = with_csv_rows(given, declared, concepts, domain=domain, read=lambda path: read_rows(path, base))
+        memory, warnings = shape_inputs(given, declared, concepts, domain=domain)
         for sentence in warnings:
             (on_warning or (lambda _: None))(sentence)
-        memory = await self._with_files(memory, library.concepts, inputs_dir or Path(), keep=not dry_run)
+        memory = await self._with_files(memory, concepts, base, keep=not dry_run)
         run = RunInfo(run_id=run_id or str(uuid.uuid4()), user_id=user_id, session_id=session_id)
         call = PipeCall(pipe=ref, run=run, memory=memory, shares_memory=True)
         is_durable = self.settings.temporal.is_enabled if durable is None else durable
@@ -371,20 +325,27 @@ class Runtime:
         handle = await self.start(pipe, inputs, **options)
         return await handle.result()
 
-    async def validate(self, paths: Sequence[Path]) -> ValidationReport:
+    async def validate(
+        self, paths: Sequence[Path], *, strict: bool = False, pipe: str | None = None
+    ) -> ValidationReport:
         """Check all that can be checked without calling anyone: language, links, models, a dry run of each pipe.
 
-        Raises InputError when a path cannot be read: that is no verdict.
+        Without paths, that is each pipe of the library, or the one of the code `pipe`. Raises InputError when a path
+        cannot be read or no pipe answers: that is no verdict.
         """
         find_bundles(paths)
         try:
-            method = self._linked(load_bundles(paths), self.library_dirs)
+            loaded = load_packages(self.supply(strict=strict), paths, self.library_dirs)
+            method = _linked(loaded, self._structure_classes(), strict=strict)
         except (LanguageError, LibraryError) as error:
             found = error.found or [Problem(code=error.code, message=error.message, file=error.where, hint=error.hint)]
             return ValidationReport(
                 problems=tuple(item for item in found if not item.is_warning),
                 warnings=tuple(item for item in found if item.is_warning),
             )
+        if not paths:
+            own = [method.library.entry(pipe)] if pipe else method.library.crate.pipes
+            method = replace(method, own=tuple(own))
         models = self._check_models(method)
         errors = [(pipe, problem) for pipe, problem in models if not problem.is_warning]
         errors += await self._dry_run_all(method, without={pipe for pipe, _ in errors})
@@ -403,17 +364,30 @@ class Runtime:
         Files and modules that hold functions are imported here: only those that the caller or the settings name.
         """
         if self._performer is None:
-            named = [source for source in self.functions if isinstance(source, ModuleType | str | Path)]
-            given = [source for source in self.functions if not isinstance(source, ModuleType | str | Path)]
-            named_by = {str(getattr(function, "__pipe_func__", function.__name__)): function for function in given}
+            named, given = self._sources()
+            functions = [item for item in given if not isinstance(item, type)]
+            named_by = {str(getattr(function, "__pipe_func__", function.__name__)): function for function in functions}
             self._performer = Performer(
                 self.settings.inference,
                 self.deck,
                 self.blobs,
                 storage=self.settings.storage,
                 functions=collect_functions(named) | named_by,
+                classes=self._structure_classes(),
             )
         return self._performer
+
+    def _sources(self) -> tuple[list[ModuleType | str | Path], list[Callable[..., Any]]]:
+        """Where functions and classes are, and those given themselves."""
+        named = [source for source in self.functions if isinstance(source, ModuleType | str | Path)]
+        return named, [source for source in self.functions if not isinstance(source, ModuleType | str | Path)]
+
+    def _structure_classes(self) -> dict[str, type[StructuredContent]]:
+        """The Python classes that concepts may name, collected once; nothing is imported that is not named."""
+        if self._classes is None:
+            named, given = self._sources()
+            self._classes = collect_classes([*named, *(item for item in given if isinstance(item, type))])
+        return self._classes
 
     def _plan(self, crate: LibraryCrate, *, is_durable: bool, is_dry: bool, simulate: bool) -> Plan:
         # A dry run calls no model, so it must not need a backend that could.
@@ -469,8 +443,11 @@ class Runtime:
                 self.deck.setting(ask, simulate=True)
                 is_known = True
                 self.deck.setting(ask)
+                if (refused := self.deck.refused(ask)) is not None:
+                    error = ConfigError(refused, hint="take it out of the setting")
+                    found.append((ref, method.problem("llm_setting_refused_by_model", ref, error, "model")))
             except ConfigError as error:
-                found.append((ref, method.problem(ref, error, "model", is_warning=is_known)))
+                found.append((ref, method.problem("unknown_model", ref, error, "model", is_warning=is_known)))
         return found
 
     async def _dry_run_all(self, method: Method, *, without: set[str]) -> list[tuple[str, Problem]]:
@@ -487,7 +464,7 @@ class Runtime:
                     await self.run(ref, inputs, method=method, durable=False, dry_run=True)
                 except PipelexError as error:
                     failing = error.pipe_path[-1] if error.pipe_path else ref
-                    errors.append((ref, method.problem(failing, error, prefix="in a dry run: ")))
+                    errors.append((ref, method.problem("DryRunError", failing, error, prefix="in a dry run: ")))
                     break
         return errors
 
@@ -526,6 +503,24 @@ class Runtime:
         return running_server(self.settings.root / EMBEDDED)
 
 
+def _linked(loaded: LoadedPackages, classes: Mapping[str, type[StructuredContent]], *, strict: bool) -> Method:
+    linked = link(
+        loaded.bundles,
+        strict=strict,
+        packages=loaded.table,
+        document_formats=document_formats(),
+        structure_classes=ClassFields(classes),
+    )
+    read = [warning for bundle in loaded.bundles for warning in bundle.warnings]
+    return Method(
+        library=Library.of(linked.crate),
+        bundles=loaded.bundles,
+        own=tuple(ref_of(bundle, code) for bundle in loaded.own for code in bundle.pipes),
+        main=loaded.main,
+        warnings=(*loaded.warnings, *read, *linked.warnings),
+    )
+
+
 def need_sdk() -> None:
     """Raise ConfigError when the Temporal SDK is not installed."""
     if importlib.util.find_spec("temporalio") is None:
@@ -549,14 +544,6 @@ def _main_bundle(directory: Path) -> Path:
     names = ", ".join(file.name for file in found)
     hint = "give the path of one of them, or name the main one bundle.mthds"
     raise InputError(f"{directory} holds several bundles: {names}", hint=hint)
-
-
-def _final_memory(given: Memory, result: PipeResult) -> Memory:
-    """The inputs, what the pipes stored, and the outcome as the main stuff, under the name it was stored by if any."""
-    memory = given.merged(result.stored)
-    if result.stored.main is not None and memory.get(result.stored.main) == result.outcome:
-        return memory
-    return memory.with_output(None, result.outcome)
 
 
 def _check_files(paths: Iterable[Path], base: Path) -> None:

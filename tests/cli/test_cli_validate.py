@@ -43,7 +43,7 @@ def test_an_invalid_bundle_gives_1_and_every_problem_with_its_place(cli: Cli, gr
 def test_an_unknown_model_is_a_problem_of_its_pipe(cli: Cli, greet: Path) -> None:
     greet.write_text(greet.read_text().replace('prompt = "Say', 'model = "$no-such-preset"\nprompt = "Say'))
     report = json.loads(cli("validate", "bundle", str(greet), "--json").out)
-    assert [problem["code"] for problem in report["validation_errors"]] == ["model-not-found"]
+    assert [problem["code"] for problem in report["validation_errors"]] == ["unknown_model"]
     assert report["validation_errors"][0]["excerpt"] == 'model = "$no-such-preset"'
     assert {"pipe_ref": "greet.greet", "status": "FAILURE"} in report["validated_pipes"]
 
@@ -65,3 +65,15 @@ def test_a_file_that_is_not_toml_gives_1(cli: Cli, work: Path) -> None:
     done = cli("validate", "bundle", "broken.mthds")
     assert done.code == 1
     assert "broken.mthds:1:" in done.err
+
+
+def test_structure_classes_are_known_where_they_are_named(cli: Cli, work: Path, greet: Path) -> None:
+    greet.write_text(greet.read_text().replace('Greeting = "A greeting"', 'Greeting = "A greeting"\nTin = "A tin"'))
+    (work / "tins.py").write_text(
+        "from pipelex import StructuredContent\nclass Tin(StructuredContent):\n    name: bytes\n"
+    )
+    assert cli("validate", "bundle", str(greet)).code == 0
+    done = cli("validate", "bundle", str(greet), "--functions", "tins.py")
+    assert (done.code, "the type of Tin.name has no counterpart" in done.err) == (2, True), done.err
+    (work / ".pipelex" / "pipelex.toml").write_text('[library]\nfunctions = ["tins.py"]\n')
+    assert "the type of Tin.name has no counterpart" in cli("validate", "bundle", str(greet)).err

@@ -25,5 +25,8 @@ Server = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")]
 Functions = Annotated[
     list[str] | None,
-    typer.Option("--functions", metavar="MODULE|FILE", help="Where @pipe_func functions are; repeatable."),
+    typer.Option(
+        "--functions", metavar="MODULE|FILE", help="Where @pipe_func functions and structure classes are; repeatable."
+    ),
 ]
+Fetch = Annotated[bool, typer.Option("--fetch", help="Fetch, with git, the packages that are not on this machine.")]

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from pipelex.cli import dev, namespace, run, validate, worker
+from pipelex.cli import build, dev, graph, method, namespace, pkg, run, schema, show, validate, which, worker
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -25,7 +25,8 @@ class InOrder(TyperGroup):
 
     def list_commands(self, ctx: object) -> list[str]:
         """The names, as `--help` shows them."""
-        return ["run", "validate", "dev", "worker", "setup-temporal-namespace"]
+        authoring = ["validate", "graph", "build", "show", "which", "schema"]
+        return ["run", *authoring, "pkg", "dev", "worker", "setup-temporal-namespace"]
 
 
 app = typer.Typer(
@@ -39,7 +40,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.add_typer(run.app, name="run")
+run.app.command("method")(method.method)
 app.add_typer(validate.app, name="validate")
+app.command("graph")(graph.graph)
+app.add_typer(build.app, name="build")
+app.add_typer(show.app, name="show")
+app.command("which")(which.which)
+app.command("schema")(schema.schema)
+app.add_typer(pkg.app, name="pkg")
 app.command("worker")(worker.worker)
 app.command("setup-temporal-namespace")(namespace.setup_temporal_namespace)
 app.command("dev")(dev.dev)

@@ -1,4 +1,4 @@
-"""What a finished run leaves: the result on stdout and the files of its results directory."""
+"""What a run leaves: its result or its error as a document, and the files of its results directory."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelex.app import RunResult
+    from pipelex.values.concepts import Concepts
+    from pipelex.values.slots import Slot
+    from pipelex.values.value import Absence
 
 SIMULATED = "simulated: no model was called, texts and objects are made up"
 
@@ -21,9 +25,8 @@ def compact(result: RunResult) -> str:
 
 
 def full(result: RunResult) -> str:
-    """The main stuff in three renderings, and the working memory (MTHDS section 15)."""
-    report = markdown(result)
-    renderings = {"json": _dumps(document(result)), "markdown": report, "html": _html(report)}
+    """The main stuff in three renderings, each a string, and the working memory (MTHDS section 15)."""
+    renderings = {"json": _dumps(document(result)), "markdown": markdown(result), "html": html(result)}
     return _dumps({"main_stuff": renderings, "working_memory": result.working_memory.to_wire(result.run_id)})
 
 
@@ -47,6 +50,18 @@ def markdown(result: RunResult) -> str:
     return render_markdown_report(result.outcome, result.concepts)
 
 
+def html(result: RunResult) -> str:
+    """The main stuff as HTML, every text of it escaped."""
+    from html import escape
+
+    from pipelex.values.render import render_value
+    from pipelex.values.value import Absence
+
+    if isinstance(result.outcome, Absence):
+        return f"<p>(absent: {escape(result.outcome.reason)})</p>"
+    return render_value(result.outcome, result.concepts, "html")
+
+
 def consumed(result: RunResult) -> str:
     """What the run consumed, in brackets; nothing when it called no model."""
     usage = result.usage
@@ -64,22 +79,90 @@ def consumed(result: RunResult) -> str:
 
 def document(result: RunResult) -> Any:
     """The content of the main stuff as JSON data."""
-    return result.data if result.absence is None else {"absent": True, **_absence(result)}
+    return result.data if result.absence is None else {"absent": True, **_absence(result.absence)}
 
 
-def write_files(result: RunResult, base: Path) -> Path:
+def failure(error: Exception) -> str:
+    """An error as one line of JSON (MTHDS section 16.1)."""
+    from pipelex.errors import (
+        AuthenticationError,
+        ConfigError,
+        InputError,
+        InternalError,
+        LanguageError,
+        LibraryError,
+        PipelexError,
+    )
+
+    if not isinstance(error, PipelexError):
+        error = InternalError(f"{type(error).__name__}: {error}")
+    domain = "runtime"
+    if isinstance(error, InputError | LanguageError | LibraryError):
+        domain = "input"
+    elif isinstance(error, ConfigError | AuthenticationError):
+        domain = "config"
+    report = {"hint": None, **error.report()}
+    stack = report.pop("pipe_path", None)
+    told = {"error": True, "error_type": type(error).__name__, "code": report.pop("code")}
+    told |= {"message": report.pop("message"), "hint": report.pop("hint")}
+    told |= {"error_domain": domain, "retryable": error.is_retryable}
+    report.pop("retryable", None)
+    return _dumps(told | ({"pipe_stack": stack} if stack else {}) | report)
+
+
+def check_rows(slot: Slot, concepts: Concepts) -> None:
+    """Raise InputError when what a pipe declares as its output can never be written as rows."""
+    from pipelex.errors import InputError
+    from pipelex.values.csv_rows import flat_fields
+    from pipelex.values.decode import Mismatch
+
+    if concepts.is_open(slot.concept):
+        return  # known at the end
+    if not slot.is_list:
+        raise InputError(f"--save-csv writes a list, and the output of this pipe is one {slot.concept}")
+    try:
+        flat_fields(slot.concept, concepts)
+    except Mismatch as mismatch:
+        raise InputError(f"--save-csv cannot write this output: {mismatch}") from None
+
+
+def write_rows(result: RunResult, file: Path) -> bool:
+    """Write the main stuff, a list of flat structures, as CSV; False when it is absent and nothing is written."""
+    from pipelex.errors import InputError
+    from pipelex.values.csv_rows import csv_from_rows
+    from pipelex.values.decode import Mismatch
+    from pipelex.values.value import Absence
+
+    if isinstance(result.outcome, Absence):
+        return False
+    data = result.outcome.data
+    if not isinstance(data, list):
+        raise InputError(f"--save-csv writes a list, and the result is one {result.outcome.concept}")
+    try:
+        text = csv_from_rows(data, result.outcome.concept, result.concepts)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, "utf-8", newline="")
+    except Mismatch as mismatch:
+        raise InputError(f"--save-csv cannot write this result: {mismatch}") from None
+    except OSError as error:
+        raise InputError(f"the CSV file cannot be written: {error.strerror}", where=str(file)) from None
+    return True
+
+
+def write_files(result: RunResult, base: Path, files: Mapping[str, bytes]) -> Path:
     """Write `<base>/<pipe>_output_NN/`, all or nothing, with the next free number. Returns the directory.
 
-    Raises ConfigError when that cannot be written.
+    `files` are those that the run made. Raises ConfigError when the directory cannot be written.
     """
     note = f"> {SIMULATED}\n\n" if result.is_simulated else ""
-    contents = {
+    texts = {
         "main_stuff.json": _dumps(document(result), indent=4),
         "main_stuff.md": note + markdown(result),
         "working_memory.json": _dumps(result.working_memory.to_wire(result.run_id), indent=4),
     }
+    contents = {name: f"{text.rstrip()}\n".encode() for name, text in texts.items()}
     try:
-        return _written(contents, base, result.pipe.rpartition(".")[2])
+        return _written({**files, **contents}, base, result.pipe.rpartition(".")[2])
     except OSError as error:
         from pipelex.errors import ConfigError
 
@@ -88,13 +171,13 @@ def write_files(result: RunResult, base: Path) -> Path:
         raise ConfigError(f"the results cannot be written in {base}: {reason}", hint=hint) from error
 
 
-def _written(contents: dict[str, str], base: Path, code: str) -> Path:
+def _written(contents: Mapping[str, bytes], base: Path, code: str) -> Path:
     base.mkdir(parents=True, exist_ok=True)
     made = Path(tempfile.mkdtemp(prefix=".writing-", dir=base))
     try:
         made.chmod(0o755)
-        for name, text in contents.items():
-            (made / name).write_text(text.rstrip("\n") + "\n", "utf-8")
+        for name, data in contents.items():
+            (made / name).write_bytes(data)
         return _named(made, base, code)
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
@@ -116,19 +199,14 @@ def _named(made: Path, base: Path, code: str) -> Path:
         number += 1
 
 
-def _absence(result: RunResult) -> dict[str, Any]:
-    absence = result.absence
-    if absence is None:
-        return {}
-    document = absence.model_dump(mode="json")
-    document["kind"] = document.pop("absent")
-    return document
-
-
-def _html(report: str) -> str:
-    from html import escape
-
-    return f"<pre>{escape(report)}</pre>"
+def _absence(absence: Absence) -> dict[str, Any]:
+    return {
+        "variable": absence.variable,
+        "kind": absence.absent,
+        "reason": absence.reason,
+        "producer": absence.producer,
+        "upstream": None if absence.upstream is None else _absence(absence.upstream),
+    }
 
 
 def _dumps(data: Any, indent: int | None = None) -> str:

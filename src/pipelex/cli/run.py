@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelex.cli.flags import Functions, Json, LibraryDirs, Server
+from pipelex.cli.flags import Fetch, Functions, LibraryDirs, Server
 
 if TYPE_CHECKING:
     from pipelex.app import RunHandle, RunResult, Runtime
+    from pipelex.cli.inputs import Given
     from pipelex.config.load import Loaded
 
 app = typer.Typer(help="Run a method.", no_args_is_help=True, rich_markup_mode=None)
@@ -22,8 +23,24 @@ PipeFlag = Annotated[
 Inputs = Annotated[
     str | None,
     typer.Option(
-        "--inputs", "-i", metavar="FILE|JSON", help="Path of a .json or .toml file, or inline JSON starting with '{'."
+        "--inputs",
+        "-i",
+        metavar="FILE|JSON|-",
+        help="Path of a .json or .toml file, inline JSON starting with '{', or '-' for JSON on stdin, waited for "
+        "until its end. Without this option stdin is read when it is a file, or a pipe in which something comes "
+        "within a second; else inputs.json or inputs.toml beside the bundle. On stdin, the output of another run "
+        "--with-memory gives its values to the inputs of the same names, and its result to an input that is alone.",
     ),
+]
+Json = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="Print one JSON document on stdout; a failure is one JSON object, the last line of stderr."
+    ),
+]
+SaveCsv = Annotated[
+    Path | None,
+    typer.Option("--save-csv", metavar="PATH", help="Also write the result, a list of flat structures, as CSV."),
 ]
 OutputDir = Annotated[
     Path | None,
@@ -59,6 +76,8 @@ class Wish:
     simulate: bool
     is_quiet: bool
     functions: list[str] | None
+    fetch: bool = False
+    save_csv: Path | None = None
 
 
 @app.command("bundle")
@@ -77,13 +96,15 @@ def bundle(
     simulate: Simulate = False,
     no_pretty_print: NoPrettyPrint = False,
     functions: Functions = None,
+    fetch: Fetch = False,
+    save_csv: SaveCsv = None,
 ) -> None:
     """Run the main pipe of a bundle, or another of its pipes.
 
     In a directory, `bundle.mthds` is used, or the only .mthds file; `inputs.json` or `inputs.toml` beside it is used
-    when --inputs is not given.
+    when neither --inputs nor stdin gives them.
     """
-    _start(
+    start(
         Wish(
             target=path,
             pipe=pipe,
@@ -99,6 +120,8 @@ def bundle(
             simulate=simulate,
             is_quiet=no_pretty_print,
             functions=functions,
+            fetch=fetch,
+            save_csv=save_csv,
         )
     )
 
@@ -118,13 +141,10 @@ def pipe(
     simulate: Simulate = False,
     no_pretty_print: NoPrettyPrint = False,
     functions: Functions = None,
+    save_csv: SaveCsv = None,
 ) -> None:
     """Run a pipe of the library: --library-dir, else PIPELEXPATH, else [library] dirs of the configuration."""
-    if code.endswith(".mthds") or "/" in code or Path(code).is_dir():
-        from pipelex.errors import InputError
-
-        raise InputError(f"{code!r} is a path, not the code of a pipe", hint=f"pipelex run bundle {code}")
-    _start(
+    start(
         Wish(
             target=None,
             pipe=code,
@@ -140,8 +160,29 @@ def pipe(
             simulate=simulate,
             is_quiet=no_pretty_print,
             functions=functions,
+            save_csv=save_csv,
         )
     )
+
+
+def start(wish: Wish) -> None:
+    """Do what the command line asks for; with --json a failure is a document too."""
+    if wish.mock_inputs and not wish.is_dry:
+        raise typer.BadParameter("--mock-inputs needs --dry-run")
+    if wish.simulate and wish.is_dry:
+        raise typer.BadParameter("--simulate and --dry-run exclude each other: a dry run calls no backend at all")
+    try:
+        _start(wish)
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if not wish.is_json:
+            raise
+        from pipelex.cli import output
+        from pipelex.cli.session import say
+
+        say(output.failure(error))
+        raise typer.Exit(1) from error
 
 
 def _start(wish: Wish) -> None:
@@ -149,19 +190,26 @@ def _start(wish: Wish) -> None:
 
     from pipelex.cli import session
 
-    if wish.mock_inputs and not wish.is_dry:
-        raise typer.BadParameter("--mock-inputs needs --dry-run")
-    if wish.simulate and wish.is_dry:
-        raise typer.BadParameter("--simulate and --dry-run exclude each other: a dry run calls no backend at all")
+    if wish.target is None and wish.pipe is not None:
+        _refuse_path(wish.pipe)
     loaded = session.load(server=wish.server)
-    result = asyncio.run(_run(wish, loaded))
-    _report(wish, result, loaded)
+    result, files = asyncio.run(_run(wish, loaded))
+    _report(wish, result, files, loaded)
 
 
-async def _run(wish: Wish, loaded: Loaded) -> RunResult:
+def _refuse_path(code: str) -> None:
+    if code.endswith(".mthds") or ("/" in code and "->" not in code) or Path(code).is_dir():
+        from pipelex.errors import InputError
+
+        raise InputError(f"{code!r} is a path, not the code of a pipe", hint=f"pipelex run bundle {code}")
+
+
+async def _run(wish: Wish, loaded: Loaded) -> tuple[RunResult, dict[str, bytes]]:
     from pipelex.app import Runtime
     from pipelex.cli import session
     from pipelex.cli.inputs import read_inputs
+    from pipelex.storage.produced import produced_files
+    from pipelex.values.value import Absence
 
     # The inputs file of a directory is that of its main pipe.
     beside = wish.target if wish.target and wish.target.is_dir() and wish.pipe is None else None
@@ -175,21 +223,29 @@ async def _run(wish: Wish, loaded: Loaded) -> RunResult:
         functions=session.function_sources(wish.functions, loaded),
     )
     async with runtime:
-        handle = await _submitted(wish, runtime, given.values, given.base, loaded)
-        return await _watched(handle)
+        handle = await _submitted(wish, runtime, given, loaded)
+        result = await _watched(handle)
+        if isinstance(result.outcome, Absence) or wish.is_dry:
+            return result, {}
+        return result, await produced_files(result.outcome, result.concepts, runtime.blobs)
 
 
-async def _submitted(wish: Wish, runtime: Runtime, values: dict[str, object], base: Path, loaded: Loaded) -> RunHandle:
+async def _submitted(wish: Wish, runtime: Runtime, given: Given, loaded: Loaded) -> RunHandle:
+    from pipelex.cli import output
     from pipelex.cli.session import say
 
-    method = runtime.load(wish.target)
+    method = runtime.load(wish.target, fetch=wish.fetch)
     for warning in method.warnings:
         say(warning.render())
+    ref = method.pipe(wish.pipe)
+    pipe = method.library.pipe(ref)
+    if wish.save_csv is not None:
+        output.check_rows(pipe.output, method.library.concepts)
     return await runtime.start(
-        method.pipe(wish.pipe),
-        values,
+        ref,
+        given.for_pipe(pipe.inputs),
         method=method,
-        inputs_dir=base,
+        inputs_dir=given.base,
         durable=loaded.settings.temporal.is_enabled if wish.durable is None else wish.durable,
         dry_run=wish.is_dry,
         mock_inputs=wish.mock_inputs,
@@ -217,7 +273,7 @@ async def _watched(handle: RunHandle) -> RunResult:
         raise
 
 
-def _report(wish: Wish, result: RunResult, loaded: Loaded) -> None:
+def _report(wish: Wish, result: RunResult, files: dict[str, bytes], loaded: Loaded) -> None:
     from pipelex.cli import output
     from pipelex.cli.session import say
 
@@ -228,9 +284,12 @@ def _report(wish: Wish, result: RunResult, loaded: Loaded) -> None:
         print(output.compact(result))
     elif not wish.is_quiet:
         print(output.for_reading(result))
-    written = output.write_files(result, wish.output_dir or loaded.settings.output.dir)
+    written = output.write_files(result, wish.output_dir or loaded.settings.output.dir, files)
+    has_rows = wish.save_csv is not None and output.write_rows(result, wish.save_csv)
     if result.is_simulated:
         say(output.SIMULATED)
     say(f"{'dry run done' if wish.is_dry else 'done'}: {result.pipe}{output.consumed(result)}")
     for file in sorted(written.iterdir()):
         say(f"  {file}")
+    if wish.save_csv is not None:
+        say(f"  {wish.save_csv}" if has_rows else "  no CSV file: the result is absent")

@@ -1,121 +1,266 @@
-"""`pipelex validate bundle`: check a method without running it for real. Exit 0 valid, 1 invalid, 2 no verdict."""
+"""`pipelex validate`: check methods without running them for real. Exit 0 valid, 1 invalid, 2 no verdict."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from pipelex.cli.flags import Json, LibraryDirs
+from pipelex.cli.flags import Functions, Json, LibraryDirs
 
 if TYPE_CHECKING:
     from pipelex.app import ValidationReport
     from pipelex.errors import Problem
-    from pipelex.library.library import Library
-    from pipelex.values.slots import Slot
 
 VALID, INVALID, NO_VERDICT = 0, 1, 2
 
-app = typer.Typer(help="Check a method.", no_args_is_help=True, rich_markup_mode=None)
+Strict = Annotated[bool, typer.Option("--strict", help="Refuse what only older versions of the language know.")]
+AllowSignatures = Annotated[
+    bool, typer.Option("--allow-signatures", help="Exit with 0 although pipes are declared that nothing implements.")
+]
+All = Annotated[bool, typer.Option("--all", "-a", help="Check every pipe of the library.")]
+
+app = typer.Typer(help="Check a method.", rich_markup_mode=None)
 
 
-@app.callback()
-def group() -> None:
-    """Check a method."""
+@app.callback(invoke_without_command=True)
+def group(
+    context: typer.Context,
+    all_pipes: All = False,
+    library_dir: LibraryDirs = None,
+    strict: Strict = False,
+    json: Json = False,
+    allow_signatures: AllowSignatures = False,
+    functions: Functions = None,
+) -> None:
+    """Check a bundle, a pipe of the library, or (--all) the whole library."""
+    if context.invoked_subcommand is not None:
+        return
+    if not all_pipes:
+        print(context.get_help())
+        raise typer.Exit(NO_VERDICT)
+    _check([], None, library_dir, functions, strict=strict, is_json=json, allow_signatures=allow_signatures)
 
 
 @app.command("bundle")
 def bundle(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A .mthds file, or a directory of them.")],
     library_dir: LibraryDirs = None,
+    strict: Strict = False,
     json: Json = False,
+    allow_signatures: AllowSignatures = False,
+    functions: Functions = None,
 ) -> None:
     """Check a bundle: its language, its links, its models, and a dry run of each of its pipes.
 
-    Exit code 0: valid (warnings do not count); 1: invalid; 2: no verdict, for instance because the file is missing.
+    Exit code 0: valid and runnable (warnings do not count); 1: invalid, or signatures are left to implement; 2: no
+    verdict, for instance because the file is missing.
     """
+    _check([path], None, library_dir, functions, strict=strict, is_json=json, allow_signatures=allow_signatures)
+
+
+@app.command("pipe")
+def pipe(
+    code: Annotated[
+        str | None, typer.Argument(metavar="[CODE]", help="Code of the pipe, bare or with its domain.")
+    ] = None,
+    all_pipes: All = False,
+    library_dir: LibraryDirs = None,
+    strict: Strict = False,
+    json: Json = False,
+    allow_signatures: AllowSignatures = False,
+    functions: Functions = None,
+) -> None:
+    """Check a pipe of the library: --library-dir, else PIPELEXPATH, else [library] dirs of the configuration.
+
+    Exit codes as for a bundle.
+    """
+    if (code is None) != all_pipes:
+        raise typer.BadParameter("give the code of a pipe, or --all")
+    _check([], code, library_dir, functions, strict=strict, is_json=json, allow_signatures=allow_signatures)
+
+
+def _check(
+    paths: Sequence[Path],
+    code: str | None,
+    library_dirs: list[Path] | None,
+    functions: list[str] | None,
+    *,
+    strict: bool,
+    is_json: bool,
+    allow_signatures: bool,
+) -> None:
     import asyncio
     import sys
 
-    from pipelex.app import Runtime
-    from pipelex.cli import session
-    from pipelex.errors import PipelexError
+    from pipelex.errors import InputError, PipelexError
 
-    async def check() -> ValidationReport:
-        loaded = session.load()
-        async with Runtime.open(loaded.settings, library_dirs=library_dir, environ=loaded.environ) as runtime:
-            return await runtime.validate([path])
+    async def report() -> ValidationReport:
+        from pipelex.cli.authoring import open_runtime
+
+        async with open_runtime(library_dirs, functions) as runtime:
+            if not paths and not runtime.library_dirs:
+                hint = "give --library-dir DIR, or check a file with: pipelex validate bundle PATH"
+                raise InputError("no directory of methods is known", hint=hint)
+            return await runtime.validate(paths, strict=strict, pipe=code)
 
     try:
-        report = asyncio.run(check())
+        found = asyncio.run(report())
     except PipelexError as error:
-        print(_no_verdict(error) if json else error.render(), file=sys.stderr)
+        print(_dumps({"error": True, **error.report()}) if is_json else error.render(), file=sys.stderr)
         raise typer.Exit(NO_VERDICT) from None
-    if json:
-        print(_dumps(document(report)))
+    if is_json:
+        print(_dumps(document(found)))
     else:
-        _show(path, report)
-    raise typer.Exit(VALID if report.is_valid else INVALID)
+        _show(str(paths[0]) if paths else code or "the library", found, is_allowed=allow_signatures)
+    is_good = found.is_valid and (allow_signatures or not pending(found))
+    raise typer.Exit(VALID if is_good else INVALID)
 
 
-def _show(path: Path, report: ValidationReport) -> None:
+def _show(target: str, report: ValidationReport, *, is_allowed: bool) -> None:
     from pipelex.cli.session import say
 
     for problem in (*report.warnings, *report.problems):
         say(problem.render())
-    if report.is_valid:
-        count = f", {len(report.warnings)} warning(s)" if report.warnings else ""
-        print(f"valid: {path}: {len(report.pipes)} pipe(s){count}")
-    else:
-        say(f"invalid: {path}: {len(report.problems)} error(s)")
+    missing = pending(report)
+    if not report.is_valid:
+        say(f"invalid: {target}: {len(report.problems)} error(s)")
+        return
+    count = f", {len(report.warnings)} warning(s)" if report.warnings else ""
+    signatures = f", {len(missing)} signature(s)" if missing else ""
+    print(f"valid: {target}: {len(report.pipes)} pipe(s){signatures}{count}")
+    if missing:
+        say(f"not runnable: nothing implements {', '.join(missing)}")
+        if not is_allowed:
+            say("  hint: implement them, or accept them for now with --allow-signatures")
+
+
+def pending(report: ValidationReport) -> list[str]:
+    """The signatures that nothing implements, among those that the checked pipes may reach."""
+    from pipelex.library.graph import pending_signatures
+
+    if report.library is None:
+        return []
+    pipes = report.library.crate.pipes
+    found = [ref for start, _ in report.pipes for ref in pending_signatures(pipes, start)]
+    return list(dict.fromkeys(found))
 
 
 def document(report: ValidationReport) -> dict[str, Any]:
     """The report with the keys of MTHDS section 16.2."""
-    pipes = [{"pipe_ref": ref, "status": status} for ref, status in report.pipes]
-    library = report.library
+    from pipelex.library.contracts import input_form, io_contract, liftable_pipes
+
+    library, refs = report.library, [ref for ref, _ in report.pipes]
+    missing = pending(report)
+    form: list[Any] = []
+    if library is not None:
+        entry = report.main_pipe or (refs[0] if len(refs) == 1 else None)
+        form = input_form(library, entry) if entry else []
     return {
         "is_valid": report.is_valid,
-        "is_runnable": report.is_valid,
+        "is_runnable": report.is_valid and not missing,
         "main_pipe": report.main_pipe,
-        "validated_pipes": pipes,
-        "pending_signatures": [],
-        "validation_errors": [_located(problem) for problem in report.problems],
-        "warnings": [_located(problem) for problem in report.warnings],
-        "pipe_io_contracts": {ref: _contract(library, ref) for ref, _ in report.pipes} if library else {},
+        "validated_pipes": [{"pipe_ref": ref, "status": status} for ref, status in report.pipes],
+        "pending_signatures": missing,
+        "validation_errors": located(report.problems),
+        "warnings": located(report.warnings),
+        "liftable_pipes": liftable_pipes(library, refs) if library else [],
+        "pipe_io_contracts": {ref: io_contract(library, ref) for ref in refs} if library else {},
+        "input_form": form,
     }
 
 
-def _located(problem: Problem) -> dict[str, Any]:
-    """A problem without the locators that are unknown."""
-    from dataclasses import asdict
+# Problems in their published shape (MTHDS section 18.3).
 
-    return {key: value for key, value in asdict(problem).items() if value is not None and key != "is_warning"}
-
-
-def _contract(library: Library, ref: str) -> dict[str, Any]:
-    """What a pipe takes and gives."""
-    from pipelex.values.schema import slot_schema
-
-    def side(slot: Slot) -> dict[str, Any]:
-        multiplicity = "single" if not slot.is_list else "variable" if slot.count is None else "fixed"
-        return {"concept_ref": slot.concept, "multiplicity": multiplicity, "item_count": slot.count}
-
-    pipe = library.pipe(ref)
-    words = {"plain": "plain", "optional": "optional", "forced": "force"}
-    inputs = {
-        name: {**side(slot), "presence": words[slot.presence], "json_schema": slot_schema(slot, library.concepts)}
-        for name, slot in pipe.inputs.items()
+_SHAPE = frozenset(
+    {
+        "toml_parse_error",
+        "unknown_key",
+        "missing_key",
+        "domain_code_error",
+        "reserved_domain",
+        "invalid_pipe_code_syntax",
+        "concept_code_error",
+        "native_concept_redeclaration",
+        "concept_structure_validation",
+        "unknown_pipe_type",
+        "missing_pipe_type",
+        "invalid_input_name",
+        "slot_syntax",
+        "optional_marker_invalid",
+        "blueprint_validation",
+        "binding_step_invalid",
+        "batch_item_name_collision",
+        "construct_field_error",
+        "legacy_spelling",
+        "legacy_signature_type",
+        "not_supported_yet",
     }
-    return {"inputs": inputs, "output": {**side(pipe.output), "optional": pipe.output.presence == "optional"}}
+)
+"""Codes of what the shape of one file alone proves wrong."""
+
+_MAKING = frozenset({"pipe_factory", "unknown_model", "model-not-found", "structure_class_error"})
 
 
-def _no_verdict(error: Exception) -> str:
-    from pipelex.errors import PipelexError
+def located(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+    """Problems as programs read them: what kind, which declaration, which field; locators not known are left out."""
+    texts = {file: _text(file) for file in {problem.file for problem in problems if problem.file}}
+    return [_located(problem, texts.get(problem.file or "", "")) for problem in problems]
 
-    report = error.report() if isinstance(error, PipelexError) else {"message": str(error)}
-    return _dumps({"error": True, **report})
+
+def _text(file: str) -> str:
+    try:
+        return Path(file).read_text("utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _located(problem: Problem, text: str) -> dict[str, Any]:
+    found = {
+        "category": _category(problem.code),
+        "error_type": problem.code,
+        "message": problem.message,
+        **_declaration(problem, text),
+        "source": problem.file,
+        "code": problem.code,
+        "line": problem.line,
+        "column": problem.column,
+        "excerpt": problem.excerpt,
+        "hint": problem.hint,
+    }
+    return {key: value for key, value in found.items() if value is not None}
+
+
+def _category(code: str) -> str:
+    if code in _SHAPE:
+        return "blueprint_validation"
+    if code in _MAKING:
+        return "pipe_factory"
+    # Errors of a run have the codes of their classes: only a dry run can have met them.
+    return "dry_run" if "-" in code else "pipe_validation"
+
+
+def _declaration(problem: Problem, text: str) -> dict[str, str | None]:
+    """The declaration and the field that a problem points at, found from its place in the file."""
+    import re
+
+    from pipelex.language.positions import positions_of
+
+    if problem.line is None or problem.column is None or not text:
+        return {}
+    found: dict[str, str | None] = {}
+    if domain := re.search(r"""^domain\s*=\s*["']([^"']+)["']""", text, re.MULTILINE):
+        found["domain_code"] = domain[1]
+    path = positions_of(text.removeprefix("\ufeff")).path_at(problem.line, problem.column)
+    if len(path) > 1 and path[0] in ("pipe", "concept"):
+        found[f"{path[0]}_code"] = str(path[1])
+        path = path[2:]
+    if path:
+        found["field_path"] = ".".join(str(part) for part in path)
+        found["field_name"] = next((part for part in reversed(path) if isinstance(part, str)), None)
+    return found
 
 
 def _dumps(data: object) -> str:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from pipelex.inference.settings import InferenceSettings
 from pipelex.inprocess.settings import InProcessSettings
-from pipelex.storage.settings import StorageSettings
+from pipelex.storage.settings import PackageSettings, StorageSettings
 from pipelex.temporal.settings import TemporalSettings
 from pipelex.values.frozen import Frozen
 
@@ -16,7 +16,8 @@ from pipelex.values.frozen import Frozen
 class LibrarySettings(Frozen):
     """Where methods are looked for. PIPELEXPATH replaces `dirs`; `--library-dir` replaces both.
 
-    `functions` names the Python modules whose `@pipe_func` functions this process may call.
+    `functions` names the Python modules whose `@pipe_func` functions this process may call, and whose structure
+    classes concepts may name.
     """
 
     dirs: tuple[Path, ...] = ()
@@ -38,6 +39,7 @@ class Settings(Frozen):
     inprocess: InProcessSettings = InProcessSettings()
     library: LibrarySettings = LibrarySettings()
     output: OutputSettings = OutputSettings()
+    packages: PackageSettings = PackageSettings()
     root: Path = Field(default_factory=Path.cwd, exclude=True)
     config_dirs: tuple[Path, ...] = Field(default=(), exclude=True)
 
