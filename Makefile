@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check fmt types rooms bench docs clean
+.PHONY: help demo test fuzz check fmt types rooms bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-7s %s\n", $$1, $$2 }'
@@ -31,6 +31,9 @@ demo: $(VENV)/.run ## run a real method on real PDFs as Temporal workflows, with
 test: $(VENV)/.dev ## run all tests, with a real Temporal server
 	@echo "==> tests"
 	@$(BIN)/python -m pytest
+
+fuzz: $(VENV)/.dev ## look for inputs that break it, on every core (SECONDS=60)
+	@$(BIN)/python scripts/fuzz.py --seconds $(or $(SECONDS),60)
 
 check: $(VENV)/.dev ## lint, formatting, types and architecture
 	@echo "==> ruff"

@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -28,17 +28,23 @@ from pipelex.app import Runtime
 from pipelex.cli.main import app, run_command
 from pipelex.config.load import load_settings
 from pipelex.inference.deck import Deck
-from pipelex.pipes.models import ModelAsk
+from pipelex.library import library
+from pipelex.library.manifest import FILE_NAME as MANIFEST
+from pipelex.library.manifest import parse_manifest
+from pipelex.pipes.models import Family, ModelAsk
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 FENCE = re.compile(r"^( *)```([\w-]*)[^\n]*\n(.*?)^\1```\s*$", re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# ([\w./-]+\.(?:toml|mthds|py))\n")
-LINK = re.compile(r"(?<!!)\[[^\]]*\]\(([^)\s]+)\)")
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 KINDS = {"toml", "mthds", "python", "console", "sh", "json", "text", "mermaid"}
 OTHER_PROGRAMS = {"cd", "cp", "curl", "export", "git", "kill", "make", "pip", "python", "source", "temporal"}
 NEEDS_SERVER = re.compile(r"durable=True|temporal_client|\breplay\(|\brecord\(")
 SIGILS = {"presets": "$", "aliases": "@", "waterfalls": "~"}
+CHEAP = {"build", "graph", "schema", "show", "validate", "which"}
+"""Commands that need neither a server nor a key, and end by themselves, whatever their arguments."""
+CHEAP_OF_PACKAGES = {"init", "list", "validate"}
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class Fence:
         """Whether the block is a bundle, or a part of one."""
         return self.kind == "mthds" or (self.kind == "toml" and re.search(r"^domain\s*=", self.text, re.M) is not None)
 
+    @property
+    def is_manifest(self) -> bool:
+        """Whether the block is the manifest of a package."""
+        return self.kind == "toml" and Path(self.name or "").name == MANIFEST
+
 
 def fences() -> list[Fence]:
     found = []
@@ -73,6 +84,10 @@ def fences() -> list[Fence]:
             body = re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE)
             found.append(Fence(page, text.count("\n", 0, match.start()) + 1, match[2], body))
     return found
+
+
+def is_no_setting(fence: Fence) -> bool:
+    return fence.is_method or fence.is_manifest
 
 
 FENCES = fences()
@@ -100,6 +115,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     sys.path[:] = paths
     os.environ.clear()
     os.environ.update(before)
+
+
+def test_the_picture_of_the_example_is_what_the_command_draws(folder: Path) -> None:
+    assert run_command(["graph", "examples/contract_review", "-o", "drawn.svg"]) == 0
+    committed = ROOT / "docs" / "pictures" / "contract_review.svg"
+    assert (folder / "drawn.svg").read_text() == committed.read_text(), "draw it again with pipelex graph"
+    pages = [page for page in PAGES if f"pictures/{committed.name})" in page.read_text("utf-8")]
+    assert len(pages) == 2
 
 
 def write_files_of(page: Path, folder: Path, *, settings: bool = False) -> None:
@@ -140,8 +163,10 @@ def anchors(page: Path) -> set[str]:
 @pytest.mark.parametrize("fence", [fence for fence in FENCES if fence.is_method], ids=str)
 def test_methods_are_valid(fence: Fence, folder: Path) -> None:
     text = fence.text if re.search(r"^domain\s*=", fence.text, re.M) else f'domain = "sample"\n{fence.text}'
-    bundle = folder / "checked" / "bundle.mthds"
-    bundle.parent.mkdir()
+    if fence.name:
+        write_files_of(fence.page, folder)
+    bundle = folder / (fence.name or "checked/bundle.mthds")
+    bundle.parent.mkdir(parents=True, exist_ok=True)
     bundle.write_text(text)
 
     async def validate() -> Any:
@@ -152,7 +177,13 @@ def test_methods_are_valid(fence: Fence, folder: Path) -> None:
     assert report.is_valid, "\n".join(problem.render() for problem in report.problems)
 
 
-@pytest.mark.parametrize("fence", [item for item in FENCES if item.kind == "toml" and not item.is_method], ids=str)
+@pytest.mark.parametrize("fence", [item for item in FENCES if item.is_manifest], ids=str)
+def test_manifests_are_valid(fence: Fence) -> None:
+    name = str(fence.name)
+    assert not parse_manifest(fence.text, name, directory=Path(name).parent.name, strict=True).warnings
+
+
+@pytest.mark.parametrize("fence", [item for item in FENCES if item.kind == "toml" and not is_no_setting(item)], ids=str)
 def test_settings_load(fence: Fence, folder: Path) -> None:
     write_files_of(fence.page, folder, settings=True)
     (folder / ".pipelex" / "pipelex.toml").unlink(missing_ok=True)
@@ -163,20 +194,28 @@ def test_settings_load(fence: Fence, folder: Path) -> None:
     loaded = load_settings(cwd=folder, environ=environ)
     assert not loaded.warnings
     deck = Deck.load(loaded.settings.config_dirs, environ)
-    for reference in references(fence):
-        assert deck.setting(ModelAsk(family="llm", default="for_text", choice=reference)).handle
+    for family, reference in references(fence):
+        assert deck.setting(ModelAsk(family, reference, "for_text" if family == "llm" else "default")).handle
 
 
-def references(fence: Fence) -> list[str]:
-    """The names that a deck file or a table of models gives."""
+def references(fence: Fence) -> list[tuple[Family, str]]:
+    """The names that a deck file or a table of models gives, each with what it is for."""
     import tomllib
 
     if "/inference/" not in (fence.name or ""):
         return []
     given = tomllib.loads(fence.text)
     if "/backends/" in str(fence.name):
-        return [handle for handle in given if handle != "defaults"]
-    return [sigil + name for kind, sigil in SIGILS.items() for name in given.get("llm", {}).get(kind, {})]
+        defaults = given.get("defaults", {})
+        models = {handle: {**defaults, **model} for handle, model in given.items() if handle != "defaults"}
+        return [(model.get("model_type", "llm"), handle) for handle, model in models.items()]
+    families = [family for family in get_args(Family) if family in given]
+    return [
+        (family, sigil + name)
+        for family in families
+        for kind, sigil in SIGILS.items()
+        for name in given[family].get(kind, {})
+    ]
 
 
 @of("json")
@@ -217,6 +256,9 @@ def test_commands_are_valid_and_print_what_is_shown(
     count = 0
     for line, shown in commands(fence):
         count += 1
+        if " | " in line:
+            check_pipeline(line, shown)
+            continue
         words = shlex.split(line.removesuffix(" &"), comments=True)
         while words and re.fullmatch(r"[A-Z_0-9]+=.*", words[0]):
             name, _, value = words.pop(0).partition("=")
@@ -229,12 +271,28 @@ def test_commands_are_valid_and_print_what_is_shown(
         check_arguments(arguments)
         if is_cheap(arguments):
             capfd.readouterr()
+            # A command is a process of its own, and does not know where the same method was read before.
+            library._library.cache_clear()
             code = run_command(arguments)
             printed = "\n".join(capfd.readouterr())
             fails = any(re.search(r"^(.*: )?(error|Error|invalid): ", text) for text in shown)
             assert bool(code) is fails, printed
             check_shown(shown, printed)
     assert count
+
+
+def check_pipeline(line: str, shown: list[str]) -> None:
+    """Commands of ours whose output is the input of the next: the shell runs them."""
+    parts = [shlex.split(part) for part in line.split(" | ")]
+    assert all(program == "pipelex" and is_cheap(arguments) for program, *arguments in parts), line
+    for part in parts:
+        check_arguments(part[1:])
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    done = subprocess.run(
+        line, shell=True, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    check_shown(shown, done.stdout + done.stderr)
 
 
 def commands(fence: Fence) -> list[tuple[str, list[str]]]:
@@ -259,7 +317,9 @@ def check_arguments(arguments: list[str]) -> None:
     rest = [word for word in arguments if word != "--traceback"]
     while hasattr(command, "commands"):
         if not rest or rest[0].startswith("-"):
-            assert rest[:1] in ([], ["--help"], ["--version"]), arguments
+            if rest[:1] not in ([], ["--help"], ["--version"]):
+                assert command.invoke_without_command, arguments
+                command.make_context("pipelex", list(rest))
             return
         assert rest[0] in command.commands, f"no command {rest[0]}"
         command = command.commands[rest.pop(0)]
@@ -273,7 +333,9 @@ def is_cheap(arguments: list[str]) -> bool:
         return True
     if arguments[0] == "run":
         return "--temporal" not in arguments and bool({"--simulate", "--dry-run", "--functions"} & set(arguments))
-    return arguments[0] == "validate" or "--dry-run" in arguments
+    if arguments[0] == "pkg":
+        return arguments[1] in CHEAP_OF_PACKAGES or "--path" in arguments
+    return arguments[0] in CHEAP or "--dry-run" in arguments
 
 
 def check_shown(shown: list[str], printed: str) -> None:

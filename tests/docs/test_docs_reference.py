@@ -10,7 +10,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reference"
-PAGES = ("activities.md", "cli.md", "configuration.md", "errors.md")
+PAGES = ("activities.md", "cli.md", "configuration.md", "errors.md", "language.md")
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +43,9 @@ def test_a_page_is_up_to_date(generated: dict[str, str], reference: ModuleType, 
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("cli.md", "`--inputs FILE\\|JSON`, `-i FILE\\|JSON`"),
+        ("cli.md", "`--inputs FILE\\|JSON\\|-`, `-i FILE\\|JSON\\|-`"),
+        ("cli.md", "## pipelex pkg add"),
+        ("language.md", "| 88 | nothing is spelled as only older versions do |"),
         ("cli.md", "## pipelex setup-temporal-namespace"),
         ("configuration.md", '| `initial_interval` | duration, > 0s | `"3s"` |'),
         ("configuration.md", "## `[temporal.temporal_config.temporal_server_configs.<server>]`"),

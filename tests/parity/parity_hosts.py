@@ -43,7 +43,7 @@ def runtime(
     folder: Path,
     environ: Mapping[str, str],
     temporal: Mapping[str, Any] | None = None,
-    functions: Sequence[Callable[..., Any]] = (),
+    functions: Sequence[Callable[..., Any] | Path] = (),
 ) -> Runtime:
     """A runtime whose project is `folder`, that sees that environment and no other. Retries do not wait."""
     environ = {"HOME": str(folder / "home"), **environ}
@@ -55,7 +55,7 @@ def runtime(
 
 @contextlib.asynccontextmanager
 async def hosts(
-    folder: Path, client: Client, environ: Mapping[str, str], functions: Sequence[Callable[..., Any]] = ()
+    folder: Path, client: Client, environ: Mapping[str, str], functions: Sequence[Callable[..., Any] | Path] = ()
 ) -> AsyncIterator[Hosts]:
     """Runtimes in one project, and a worker in this process for each."""
     target = client.service_client.config.target_host

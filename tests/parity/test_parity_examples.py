@@ -23,7 +23,8 @@ def inputs_of(example: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 async def simulated(client: Client, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Hosts]:
-    async with hosts(tmp_path_factory.mktemp("examples"), client, {}) as opened:
+    functions = sorted(file for folder in EXAMPLES for file in folder.glob("functions.py"))
+    async with hosts(tmp_path_factory.mktemp("examples"), client, {}, functions) as opened:
         yield opened
 
 

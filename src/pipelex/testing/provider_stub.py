@@ -1,4 +1,4 @@
-"""A provider on loopback for tests and benchmarks: real HTTP, OpenAI chat completions, scripted answers and faults.
+"""A provider on loopback for tests and benchmarks: real HTTP, OpenAI chat completions and images, scripted faults.
 
 Alone: `python -m pipelex.testing.provider_stub --latency 0.05 --port 0` prints the base url, and `GET /count` counts.
 """
@@ -21,6 +21,9 @@ import h11
 from pydantic import JsonValue
 
 _READ_SIZE: Final = 256 * 1024
+_PATHS: Final = ("/chat/completions", "/images/generations", "/images/edits", "/search")
+PIXEL: Final = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAIAAACQd1PeAAAADElEQVR4nGP4z8AAAAMBAQDJ/pLvAAAAAElFTkSuQmCC"
+"""The image that is given by default: one pixel, as base64."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +61,8 @@ class Received:
 class StubProvider:
     """An async context manager around a server on 127.0.0.1.
 
-    The default answer is "ok" for texts, and a mock of the schema for objects, after `latency` seconds.
+    The default answer is "ok" for texts and searches, a mock of the schema for objects and one pixel for images, after
+    `latency` seconds.
     """
 
     def __init__(
@@ -140,9 +144,10 @@ class StubProvider:
         json_type = {"content-type": "application/json"}
         if request.method == b"GET":
             return 200, json_type, json.dumps({"calls": self.calls}).encode()
-        if not path.endswith("/chat/completions"):
+        if not path.endswith(_PATHS):
             return 404, json_type, b'{"error": {"message": "no such path", "code": "not_found"}}'
-        asked = json.loads(body)
+        # A form with files is kept as it came; its fields are those of the JSON request.
+        asked = {"form": body.decode("latin-1")} if body[:2] == b"--" else json.loads(body)
         n = self.calls
         self.calls += 1
         self.calls_by_prompt[prompt_of(asked)] += 1
@@ -152,7 +157,7 @@ class StubProvider:
         self.running += 1
         self.most_running = max(self.most_running, self.running)
         try:
-            answer = (self.behaviour(asked, n) if self.behaviour else None) or _default(asked)
+            answer = (self.behaviour(asked, n) if self.behaviour else None) or _default(asked, path)
             delay = self.latency if answer.delay is None else answer.delay
             if delay > 0:
                 await asyncio.sleep(delay)
@@ -164,7 +169,9 @@ class StubProvider:
 
 
 def prompt_of(asked: dict[str, Any]) -> str:
-    """The text of the first user message of a request."""
+    """The text of the first user message of a request; the prompt or query of one that has no messages."""
+    if "messages" not in asked:
+        return next((str(asked[key]) for key in ("prompt", "q", "query") if key in asked), "")
     content = next((item["content"] for item in asked.get("messages", []) if item.get("role") == "user"), "")
     if isinstance(content, str):
         return content
@@ -188,7 +195,13 @@ async def _receive(connection: h11.Connection, reader: asyncio.StreamReader) -> 
             return None, b""
 
 
-def _default(asked: dict[str, Any]) -> StubAnswer:
+def _default(asked: dict[str, Any], path: str) -> StubAnswer:
+    if "/images/" in path:
+        return StubAnswer(body={"created": 0, "data": [{"b64_json": PIXEL}] * int(asked.get("n", 1))})
+    if path.endswith("/search"):
+        words: dict[str, JsonValue] = {"name": "One", "title": "One", "snippet": "s", "content": "s"}
+        source: dict[str, JsonValue] = {"url": "https://example.invalid/1", **words}
+        return StubAnswer(body={"answer": "ok", "sources": [source], "results": [source]})
     asked_format = asked.get("response_format") or {}
     if asked_format.get("type") != "json_schema":
         return StubAnswer(text="ok")

@@ -6,21 +6,27 @@ from collections.abc import Callable, Iterable
 from typing import Any, cast
 
 from pipelex.pipes.requests import (
+    DocumentReply,
+    DocumentRequest,
     ExtractRequest,
     FunctionReply,
     FunctionRequest,
+    ImageRequest,
+    ImagesReply,
     ObjectReply,
     PagesReply,
     Reply,
     ReplyT,
     Request,
+    SearchReply,
+    SearchRequest,
     TextReply,
     TextRequest,
     Usage,
 )
 
 Answer = Any
-"""A Reply, an exception to raise, or plain data: a text, an object, a list of objects or pages."""
+"""A Reply, an exception to raise, or plain data: a text, an object, a list of objects, pages or images."""
 
 ONE_CALL = Usage(calls=1)
 
@@ -62,6 +68,12 @@ def as_reply(request: Request[Any], answer: Answer) -> Reply:
             return TextReply(text=answer, usage=ONE_CALL)
         case ExtractRequest():
             return PagesReply(pages=answer, usage=ONE_CALL)
+        case ImageRequest():
+            return ImagesReply(images=answer, usage=ONE_CALL)
+        case SearchRequest():
+            return SearchReply(result=answer, usage=ONE_CALL)
+        case DocumentRequest():
+            return DocumentReply(document=answer, usage=ONE_CALL)
         case FunctionRequest():
             return FunctionReply(data=answer)
         case _:
