@@ -1,4 +1,4 @@
-"""`make docs`: write docs/reference/*.md from the code: commands, settings, errors, activities.
+"""`make docs`: write docs/reference/*.md from the code: commands, settings, errors, activities, rules of the language.
 
 `pages()` gives the same text on every machine, so that a test can compare it with what is committed.
 """
@@ -6,11 +6,14 @@
 from __future__ import annotations
 
 import ast
+import importlib.util
 import inspect
 import re
+import sys
 import textwrap
 import types
 import typing
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 from functools import cache
@@ -21,6 +24,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+TESTS = Path(__file__).parent.parent / "tests"
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
 NOTE = "<!-- Generated from the code by scripts/reference.py. Do not edit: change the code and run `make docs`. -->"
 GLOBAL_FLAGS = "`--traceback` may stand anywhere on the line: it adds a stack trace to an error."
@@ -33,6 +37,7 @@ def pages() -> dict[str, str]:
         "configuration.md": configuration_page(),
         "errors.md": errors_page(),
         "activities.md": activities_page(),
+        "language.md": language_page(),
     }
     return {name: "\n".join([NOTE, "", *lines]).strip() + "\n" for name, lines in found.items()}
 
@@ -432,6 +437,60 @@ def fields(model: type[BaseModel]) -> Iterator[str]:
         default = "empty" if isinstance(field.default, BaseModel) else default
         rows.append([f"`{name}`", f"`{kind}`", default])
     return table(("field", "type", "default"), rows)
+
+
+# --- Language ---------------------------------------------------------------------------------------------------------
+
+
+def language_page() -> Iterator[str]:
+    """The numbered rules, each with its codes and the cases that test it."""
+    from pipelex.language.rules import RULES
+
+    cases = Counter(
+        (case.rule, case.is_valid and not case.code)
+        for file in sorted(TESTS.glob("*/rule_cases_*.py"))
+        for case in rule_cases(file)
+    )
+    runtime = load(TESTS / "rules" / "test_rules_coverage.py").IN_A_RUNTIME
+    cases.update((number, not code) for number, code, _ in runtime)
+    yield "# The rules of the language"
+    yield ""
+    yield "What `pipelex validate` checks. *Warning or error*: a warning as a rule, an error with `--strict`."
+    yield "Warnings never block. *Kept* and *broken* count the cases that test a rule: files that are accepted without"
+    yield "a word, and files that are told the code."
+    yield ""
+    for group in dict.fromkeys(rule.group for rule in RULES):
+        yield f"## {group}"
+        yield ""
+        rows = (
+            (
+                str(rule.number),
+                rule.text,
+                rule.level,
+                ", ".join(f"`{code}`" for code in rule.codes),
+                str(cases[rule.number, True]),
+                str(cases[rule.number, False]),
+            )
+            for rule in RULES
+            if rule.group == group
+        )
+        yield from table(("rule", "asks that", "else", "code", "kept", "broken"), rows)
+
+
+def rule_cases(file: Path) -> list[Any]:
+    """The table of rule cases of a suite."""
+    module = load(file)
+    return list(getattr(module, "RULES", None) or module.CASES)
+
+
+def load(file: Path) -> Any:
+    """Import a file of the tests by its path."""
+    spec = importlib.util.spec_from_file_location(f"reference_{file.stem}", file)
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def main() -> None:
