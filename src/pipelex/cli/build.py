@@ -1,7 +1,5 @@
 """`pipelex build`: files to start from, made from declarations: an inputs template, an example or schema of outputs."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -130,7 +128,7 @@ def _output(
     _leave(json.dumps(data, indent=2, ensure_ascii=False) + "\n", output, target, name)
 
 
-def _opened(target: Path | None, code: str | None, library_dirs: list[Path] | None) -> tuple[Method, str]:
+def _opened(target: Path | None, code: str | None, library_dirs: list[Path] | None) -> "tuple[Method, str]":
     from pipelex.cli.authoring import open_method
 
     method = open_method(target, library_dirs)

@@ -1,7 +1,5 @@
 """`pipelex dev`: a real Temporal server, its Web UI and a worker on this machine, in one command."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -39,7 +37,7 @@ def dev(
 
 
 async def _serve(
-    loaded: Loaded, no_worker: bool, port: int, ui_port: int, db: Path | None, modules: list[str] | None
+    loaded: "Loaded", no_worker: bool, port: int, ui_port: int, db: Path | None, modules: list[str] | None
 ) -> None:
     import asyncio
 
@@ -69,7 +67,7 @@ async def _serve(
         session.say("stopped; the runs are kept in the database" if is_ours else "left; the server goes on")
 
 
-def _warn_of_other_address(loaded: Loaded, record: ServerRecord) -> None:
+def _warn_of_other_address(loaded: "Loaded", record: "ServerRecord") -> None:
     """Say when the configuration sends runs elsewhere: a run would wait at an address that nobody serves."""
     from pipelex.cli import session
 
@@ -82,7 +80,7 @@ def _warn_of_other_address(loaded: Loaded, record: ServerRecord) -> None:
         session.say("  and runs of this project find this server by themselves")
 
 
-async def _work(record: ServerRecord, modules: list[str] | None, stop: asyncio.Event) -> None:
+async def _work(record: "ServerRecord", modules: list[str] | None, stop: "asyncio.Event") -> None:
     from pipelex.app import Runtime
     from pipelex.cli import session
     from pipelex.config.load import load_settings

@@ -1,7 +1,5 @@
 """`pipelex graph`: a picture of a method, from its declarations alone: nothing is run, nobody is asked."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated, Literal
 

@@ -3,8 +3,6 @@
 Only typer is imported here; each command imports what it needs in its body, so that `--help` stays quick.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Sequence

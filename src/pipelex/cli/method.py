@@ -1,7 +1,5 @@
 """`pipelex run method`: run a package that is installed, by its name or address."""
 
-from __future__ import annotations
-
 from typing import Annotated
 
 import typer

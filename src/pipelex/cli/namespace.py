@@ -1,7 +1,5 @@
 """`pipelex setup-temporal-namespace`: register the search attributes that runs are labelled with."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -34,7 +32,7 @@ def setup_temporal_namespace(
         asyncio.run(_register(loaded))
 
 
-def _print_commands(loaded: Loaded) -> None:
+def _print_commands(loaded: "Loaded") -> None:
     from pipelex.app import Runtime
     from pipelex.temporal.namespace import runbook
 
@@ -42,7 +40,7 @@ def _print_commands(loaded: Loaded) -> None:
     print(runbook(loaded.settings.temporal.search_attributes.attributes, server))
 
 
-async def _register(loaded: Loaded) -> None:
+async def _register(loaded: "Loaded") -> None:
     from pipelex.app import Runtime
 
     async with Runtime.open(loaded.settings, environ=loaded.environ) as runtime:

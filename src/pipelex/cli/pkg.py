@@ -1,7 +1,5 @@
 """`pipelex pkg`: packages of methods, what they depend on, and the lock."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -117,7 +115,7 @@ def validate(
     print(f"valid: {home}{count}")
 
 
-def _supply(*, fetch: bool = False, again: bool = False, strict: bool = False) -> Supply:
+def _supply(*, fetch: bool = False, again: bool = False, strict: bool = False) -> "Supply":
     from pipelex.cli import session
     from pipelex.storage.package_supply import Supply
 
@@ -126,7 +124,7 @@ def _supply(*, fetch: bool = False, again: bool = False, strict: bool = False) -
     return Supply.of(settings.packages, settings.root, loaded.environ, may_fetch=fetch, again=again, strict=strict)
 
 
-def _show(locked: dict[str, Locked]) -> None:
+def _show(locked: "dict[str, Locked]") -> None:
     from pipelex.cli import session
 
     for address in sorted(locked):

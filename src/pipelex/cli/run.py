@@ -1,7 +1,5 @@
 """`pipelex run bundle` and `pipelex run pipe`: run a method and print what it makes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -204,7 +202,7 @@ def _refuse_path(code: str) -> None:
         raise InputError(f"{code!r} is a path, not the code of a pipe", hint=f"pipelex run bundle {code}")
 
 
-async def _run(wish: Wish, loaded: Loaded) -> tuple[RunResult, dict[str, bytes]]:
+async def _run(wish: Wish, loaded: "Loaded") -> "tuple[RunResult, dict[str, bytes]]":
     from pipelex.app import Runtime
     from pipelex.cli import session
     from pipelex.cli.inputs import read_inputs
@@ -230,7 +228,7 @@ async def _run(wish: Wish, loaded: Loaded) -> tuple[RunResult, dict[str, bytes]]
         return result, await produced_files(result.outcome, result.concepts, runtime.blobs)
 
 
-async def _submitted(wish: Wish, runtime: Runtime, given: Given, loaded: Loaded) -> RunHandle:
+async def _submitted(wish: Wish, runtime: "Runtime", given: "Given", loaded: "Loaded") -> "RunHandle":
     from pipelex.cli import output
     from pipelex.cli.session import say
 
@@ -254,7 +252,7 @@ async def _submitted(wish: Wish, runtime: Runtime, given: Given, loaded: Loaded)
     )
 
 
-async def _watched(handle: RunHandle) -> RunResult:
+async def _watched(handle: "RunHandle") -> "RunResult":
     import asyncio
 
     from pipelex.cli.progress import watch
@@ -273,7 +271,7 @@ async def _watched(handle: RunHandle) -> RunResult:
         raise
 
 
-def _report(wish: Wish, result: RunResult, files: dict[str, bytes], loaded: Loaded) -> None:
+def _report(wish: Wish, result: "RunResult", files: dict[str, bytes], loaded: "Loaded") -> None:
     from pipelex.cli import output
     from pipelex.cli.session import say
 

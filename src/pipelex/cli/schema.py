@@ -1,7 +1,5 @@
 """`pipelex schema`: the JSON Schema of a `.mthds` document, for editors and generators of methods."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

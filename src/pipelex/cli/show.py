@@ -1,7 +1,5 @@
 """`pipelex show`: what is in the library, as text for a person or as one JSON document."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -63,7 +61,7 @@ def pipes(library_dir: LibraryDirs = None, json: Json = False) -> None:
     print("\n\n".join("\n".join(_domain(method.library, domain, refs)) for domain in domains) or "no pipe")
 
 
-def _described(method: Method, ref: str) -> dict[str, Any]:
+def _described(method: "Method", ref: str) -> dict[str, Any]:
     from pipelex.cli.authoring import place_of
     from pipelex.library.contracts import io_contract
 
@@ -77,7 +75,7 @@ def _described(method: Method, ref: str) -> dict[str, Any]:
     }
 
 
-def _card(method: Method, ref: str) -> Iterator[str]:
+def _card(method: "Method", ref: str) -> Iterator[str]:
     from pipelex.cli.authoring import place_of
 
     found, domain = method.library.pipe(ref), ref.rpartition(".")[0]
@@ -89,7 +87,7 @@ def _card(method: Method, ref: str) -> Iterator[str]:
     yield f"  source  {place_of(method, ref)}"
 
 
-def _domain(library: Library, domain: str, refs: Iterable[str]) -> Iterator[str]:
+def _domain(library: "Library", domain: str, refs: Iterable[str]) -> Iterator[str]:
     """A table of the pipes of a domain."""
     rows = [_HEAD]
     for ref in refs:

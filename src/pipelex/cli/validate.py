@@ -1,7 +1,5 @@
 """`pipelex validate`: check methods without running them for real. Exit 0 valid, 1 invalid, 2 no verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -97,7 +95,7 @@ def _check(
 
     from pipelex.errors import InputError, PipelexError
 
-    async def report() -> ValidationReport:
+    async def report() -> "ValidationReport":
         from pipelex.cli.authoring import open_runtime
 
         async with open_runtime(library_dirs, functions) as runtime:
@@ -119,7 +117,7 @@ def _check(
     raise typer.Exit(VALID if is_good else INVALID)
 
 
-def _show(target: str, report: ValidationReport, *, is_allowed: bool) -> None:
+def _show(target: str, report: "ValidationReport", *, is_allowed: bool) -> None:
     from pipelex.cli.session import say
 
     for problem in (*report.warnings, *report.problems):
@@ -137,7 +135,7 @@ def _show(target: str, report: ValidationReport, *, is_allowed: bool) -> None:
             say("  hint: implement them, or accept them for now with --allow-signatures")
 
 
-def pending(report: ValidationReport) -> list[str]:
+def pending(report: "ValidationReport") -> list[str]:
     """The signatures that nothing implements, among those that the checked pipes may reach."""
     from pipelex.library.graph import pending_signatures
 
@@ -148,7 +146,7 @@ def pending(report: ValidationReport) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def document(report: ValidationReport) -> dict[str, Any]:
+def document(report: "ValidationReport") -> dict[str, Any]:
     """The report with the keys of MTHDS section 16.2."""
     from pipelex.library.contracts import input_form, io_contract, liftable_pipes
 
@@ -204,7 +202,7 @@ _SHAPE = frozenset(
 _MAKING = frozenset({"pipe_factory", "unknown_model", "model-not-found", "structure_class_error"})
 
 
-def located(problems: Sequence[Problem]) -> list[dict[str, Any]]:
+def located(problems: "Sequence[Problem]") -> list[dict[str, Any]]:
     """Problems as programs read them: what kind, which declaration, which field; locators not known are left out."""
     texts = {file: _text(file) for file in {problem.file for problem in problems if problem.file}}
     return [_located(problem, texts.get(problem.file or "", "")) for problem in problems]
@@ -217,7 +215,7 @@ def _text(file: str) -> str:
         return ""
 
 
-def _located(problem: Problem, text: str) -> dict[str, Any]:
+def _located(problem: "Problem", text: str) -> dict[str, Any]:
     found = {
         "category": _category(problem.code),
         "error_type": problem.code,
@@ -242,7 +240,7 @@ def _category(code: str) -> str:
     return "dry_run" if "-" in code else "pipe_validation"
 
 
-def _declaration(problem: Problem, text: str) -> dict[str, str | None]:
+def _declaration(problem: "Problem", text: str) -> dict[str, str | None]:
     """The declaration and the field that a problem points at, found from its place in the file."""
     import re
 

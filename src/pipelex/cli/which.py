@@ -1,7 +1,5 @@
 """`pipelex which`: where the library looks for methods, and where a pipe was found."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Annotated

@@ -1,7 +1,5 @@
 """`pipelex worker`: poll task queues and do the work, until told to stop."""
 
-from __future__ import annotations
-
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -35,7 +33,7 @@ def worker(
 
 
 async def _serve(
-    loaded: Loaded,
+    loaded: "Loaded",
     queues: list[str],
     profile: str | None,
     modules: list[str] | None,
