@@ -22,6 +22,7 @@ def method(
     with_memory: run.WithMemory = False,
     simulate: run.Simulate = False,
     no_pretty_print: run.NoPrettyPrint = False,
+    save_csv: run.SaveCsv = None,
     functions: Functions = None,
     fetch: Fetch = False,
 ) -> None:
@@ -51,6 +52,7 @@ def method(
             with_memory=with_memory,
             simulate=simulate,
             is_quiet=no_pretty_print,
+            save_csv=save_csv,
             functions=functions,
             fetch=fetch,
         )
