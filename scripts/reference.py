@@ -192,9 +192,6 @@ def section(path: tuple[str, ...], model: Any) -> Iterator[str]:
     # The docstring names the table, which is the heading here.
     about = re.sub(r"^`[^`]*`[:.] (.)", lambda found: found[1].upper(), about)
     yield from (f"## `[{'.'.join(path)}]`", "", about, "")
-    if model.__module__.endswith(".legacy_settings"):
-        yield from ("Read for the sake of older files; what this version lacks is refused when it is turned on.", "")
-        return
     rows: list[list[str]] = []
     below: list[tuple[tuple[str, ...], Any]] = []
     notes = field_notes(model)

@@ -40,7 +40,7 @@ NAMED = re.compile(r"# ([\w./-]+\.(?:toml|mthds|py))\n")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 KINDS = {"toml", "mthds", "python", "console", "sh", "json", "text", "mermaid"}
 OTHER_PROGRAMS = {"cd", "cp", "curl", "export", "git", "kill", "make", "pip", "python", "source", "temporal"}
-NEEDS_SERVER = re.compile(r"durable=True|temporal_client|\breplay\(|\brecord\(")
+NEEDS_SERVER = re.compile(r"durable=True|temporal\.client|\breplay\(|\brecord\(")
 SIGILS = {"presets": "$", "aliases": "@", "waterfalls": "~"}
 CHEAP = {"build", "graph", "schema", "show", "validate", "which"}
 """Commands that need neither a server nor a key, and end by themselves, whatever their arguments."""

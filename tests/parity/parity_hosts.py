@@ -81,7 +81,7 @@ async def hosts(
 async def _worker(served: Runtime) -> AsyncIterator[None]:
     ready, stop = asyncio.Event(), asyncio.Event()
     temporal = served.settings.temporal
-    client = await served.temporal_client()
+    client = await served.temporal.client()
     working = asyncio.create_task(
         run_worker(client=client, settings=temporal, performer=served.performer(), on_ready=ready.set, stop=stop)
     )

@@ -95,7 +95,7 @@ async def _work(record: "ServerRecord", modules: list[str] | None, stop: "asynci
     async with runtime:
         queues = temporal.known_task_queues()
         await run_worker(
-            client=await runtime.temporal_client(),
+            client=await runtime.temporal.client(),
             settings=temporal,
             performer=runtime.performer(),
             task_queues=queues,

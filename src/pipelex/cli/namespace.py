@@ -36,7 +36,7 @@ def _print_commands(loaded: "Loaded") -> None:
     from pipelex.app import Runtime
     from pipelex.temporal.namespace import runbook
 
-    server = Runtime.open(loaded.settings, environ=loaded.environ).server()
+    server = Runtime.open(loaded.settings, environ=loaded.environ).temporal.profile()
     print(runbook(loaded.settings.temporal.search_attributes.attributes, server))
 
 
@@ -44,7 +44,7 @@ async def _register(loaded: "Loaded") -> None:
     from pipelex.app import Runtime
 
     async with Runtime.open(loaded.settings, environ=loaded.environ) as runtime:
-        client = await runtime.temporal_client()
+        client = await runtime.temporal.client()
         from pipelex.temporal.namespace import register
 
         done = await register(client, loaded.settings.temporal.search_attributes.attributes)

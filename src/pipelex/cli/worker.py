@@ -52,13 +52,13 @@ async def _serve(
         # What can be checked without the server is checked first.
         names = chosen_task_queues(temporal, queues)
         temporal.runtime_profile(profile)
-        performer = runtime.performer()
+        performer, address = runtime.performer(), runtime.temporal.profile().target_host
         await run_worker(
-            client=await runtime.temporal_client(),
+            client=await runtime.temporal.client(),
             settings=temporal,
             performer=performer,
             task_queues=names,
             profile_name=profile,
-            on_ready=lambda: session.say(f"worker ready: {runtime.server().target_host}, queue {', '.join(names)}"),
+            on_ready=lambda: session.say(f"worker ready: {address}, queue {', '.join(names)}"),
         )
     session.say("worker stopped: nothing was left behind")

@@ -17,7 +17,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from pipelex.errors import ConfigError, CredentialError, UnreachableError
 from pipelex.temporal.converter import data_converter
-from pipelex.temporal.settings import ServerProfile, TemporalSettings
+from pipelex.temporal.server_settings import ServerProfile
+from pipelex.temporal.settings import TemporalSettings
 
 _PROBE_SECONDS = 0.5
 

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from pipelex.errors import ConfigError, UnreachableError
-from pipelex.temporal.settings import ServerProfile
+from pipelex.temporal.server_settings import ServerProfile
 
 _log = logging.getLogger(__name__)
 _KEYWORD = IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
-from difflib import get_close_matches
-from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
 from pydantic import Field, model_validator
 
 from pipelex.errors import ConfigError
-from pipelex.temporal.legacy_settings import PayloadCodecConfig, TemporalLogConfig, WorkerScopes
-from pipelex.values.durations import Duration
+from pipelex.temporal.payload_settings import PayloadCodecConfig, Payloads
+from pipelex.temporal.server_settings import ServerProfile, TemporalConfig
+from pipelex.temporal.setting_types import Attempts, Interval, NotNegative, Positive, Queue, Rate, did_you_mean
+from pipelex.temporal.worker_settings import RuntimeProfile, WorkerRuntimeProfiles, WorkerScopes
 from pipelex.values.frozen import Frozen
 
 SearchAttribute = Literal["PipeCode", "PipelineRunId", "SessionId", "UserId", "DomainCode"]
@@ -32,20 +32,6 @@ KEYED_ACTIVITIES = (
 
 ACTIVITIES = (*KEYED_ACTIVITIES, "act_doc_gen_document", "act_render_page_views", "act_jinja2_gen_text")
 """Every documented activity name that may be given a queue."""
-
-Positive = Annotated[Duration, Field(gt=timedelta(0))]
-NotNegative = Annotated[Duration, Field(ge=timedelta(0))]
-Attempts = Annotated[int, Field(gt=0)] | Literal["unlimited"]
-Interval = Positive | Literal["unlimited"]
-Rate = Annotated[float, Field(gt=0)]
-Count = Annotated[int, Field(gt=0)]
-Queue = Annotated[str, Field(min_length=1, max_length=1000)]
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """` Did you mean 'x'?`, or an empty text when nothing is close."""
-    close = get_close_matches(name, list(known), n=1, cutoff=0.7)
-    return f" Did you mean {close[0]!r}?" if close else ""
 
 
 class SearchAttributes(Frozen):
@@ -146,106 +132,6 @@ class WorkerConfig(Frozen):
         return self
 
 
-class RuntimeProfile(Frozen):
-    """`[temporal.worker_runtime_profiles.profiles.<name>]`: how much a worker takes on from each queue it polls.
-
-    None leaves it open: 8 workflow tasks per core, polling that follows the load, no cap on starts per second.
-    """
-
-    tuning_mode: Literal["explicit"] = "explicit"
-    max_cached_workflows: Annotated[int, Field(ge=0)] = 2000
-    max_concurrent_workflow_tasks: Count | None = None
-    max_concurrent_activities: Annotated[int, Field(ge=0)] = 200
-    max_concurrent_local_activities: Annotated[int, Field(ge=0)] = 100
-    max_concurrent_workflow_task_polls: Count | None = None
-    max_concurrent_activity_task_polls: Annotated[int, Field(ge=0)] | None = None
-    max_activities_per_second: Rate | None = None
-    # A run waits this long after its worker was killed before another worker takes it over.
-    sticky_queue_schedule_to_start_timeout: Positive = timedelta(seconds=3)
-    max_heartbeat_throttle_interval: Positive = timedelta(seconds=30)
-    default_heartbeat_throttle_interval: Positive = timedelta(seconds=15)
-    # Longer than a slow model call: what is cut here is paid for twice.
-    graceful_shutdown_timeout: NotNegative = timedelta(seconds=120)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _mode_is_supported(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("tuning_mode") == "resource_based":
-            raise ValueError("tuning_mode 'resource_based' is not supported by this version; use 'explicit'")
-        return data
-
-
-class WorkerRuntimeProfiles(Frozen):
-    """`[temporal.worker_runtime_profiles]`: named profiles; each inherits what it leaves out from `default`."""
-
-    default_profile: str = "default"
-    profiles: dict[str, RuntimeProfile] = {"default": RuntimeProfile()}
-
-    @model_validator(mode="before")
-    @classmethod
-    def _inherit(cls, data: Any) -> Any:
-        profiles = data.get("profiles") if isinstance(data, Mapping) else None
-        if not isinstance(profiles, Mapping):
-            return data
-        base = profiles.get("default", {})
-        base = dict(base) if isinstance(base, Mapping | RuntimeProfile) else {}
-        base = {key: value for key, value in base.items() if key in RuntimeProfile.model_fields}
-        inherited = {
-            name: {**base, **profile} if isinstance(profile, Mapping) and name != "default" else profile
-            for name, profile in profiles.items()
-        }
-        return {**data, "profiles": {"default": {}, **inherited}}
-
-    @model_validator(mode="after")
-    def _default_exists(self) -> WorkerRuntimeProfiles:
-        if self.default_profile not in self.profiles:
-            close = did_you_mean(self.default_profile, self.profiles)
-            raise ValueError(f"default_profile {self.default_profile!r} is not among the profiles.{close}")
-        return self
-
-
-class ServerProfile(Frozen):
-    """`[temporal.temporal_config.temporal_server_configs.<name>]`: one Temporal server. TLS is on when a key is used.
-
-    `api_key_id` names the environment variable that holds the key; the key itself is never a setting.
-    """
-
-    description: str = ""
-    target_host: Annotated[str, Field(min_length=1)] = "localhost:7233"
-    namespace: Annotated[str, Field(min_length=1)] = "default"
-    api_key_method: Literal["none", "env_var", "secret_provider"] = "none"
-    api_key_id: str = ""
-
-    @model_validator(mode="after")
-    def _key_is_named(self) -> ServerProfile:
-        if self.api_key_method != "none" and not self.api_key_id:
-            raise ValueError(f"api_key_method is {self.api_key_method!r} but api_key_id is empty")
-        return self
-
-
-class TemporalConfig(Frozen):
-    """`[temporal.temporal_config]`: the servers, and which one is used. `local` is always there."""
-
-    selected_server: str = "local"
-    temporal_server_configs: dict[str, ServerProfile] = {"local": ServerProfile()}
-    temporal_log_config: TemporalLogConfig = TemporalLogConfig()
-
-    @model_validator(mode="before")
-    @classmethod
-    def _local_is_there(cls, data: Any) -> Any:
-        servers = data.get("temporal_server_configs") if isinstance(data, Mapping) else None
-        if not isinstance(servers, Mapping):
-            return data
-        return {**data, "temporal_server_configs": {"local": {}, **servers}}
-
-    @model_validator(mode="after")
-    def _selected_exists(self) -> TemporalConfig:
-        if self.selected_server not in self.temporal_server_configs:
-            close = did_you_mean(self.selected_server, self.temporal_server_configs)
-            raise ValueError(f"selected_server {self.selected_server!r} is not among the servers.{close}")
-        return self
-
-
 class Execution(Frozen):
     """`[temporal.execution]`: which pipes are workflows of their own, and how batches are cut. Frozen into each run.
 
@@ -255,16 +141,6 @@ class Execution(Frozen):
     child_workflows: Literal["every_pipe", "fan_out"] = "every_pipe"
     batch_window: Annotated[int, Field(gt=0, le=1000)] = 50
     batch_chunk: Annotated[int, Field(gt=1, le=1000)] = 200
-
-
-class Payloads(Frozen):
-    """`[temporal.payloads]`: payloads of `threshold_bytes` or more are kept under `path`, not in histories.
-
-    The server refuses payloads above 2 MiB; a relative path is relative to the project.
-    """
-
-    threshold_bytes: Annotated[int, Field(gt=0, le=1024 * 1024)] = 64 * 1024
-    path: Path = Path(".pipelex/temporal-payload-store")
 
 
 def _moved(data: dict[str, Any], key: str, source: Any, target: Any) -> tuple[Any, Any]:

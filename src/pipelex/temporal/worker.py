@@ -22,8 +22,9 @@ from temporalio.worker import (
 from pipelex.errors import PipelexError, UnreachableError
 from pipelex.temporal.activities import Performs, activities
 from pipelex.temporal.namespace import check_search_attributes
-from pipelex.temporal.settings import RuntimeProfile, TemporalSettings
+from pipelex.temporal.settings import TemporalSettings
 from pipelex.temporal.settings import chosen_task_queues as chosen_task_queues
+from pipelex.temporal.worker_settings import RuntimeProfile
 from pipelex.temporal.workflow import PipeWorkflow, workflow_runner
 
 _log = logging.getLogger(__name__)
