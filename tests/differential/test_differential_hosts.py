@@ -1,13 +1,18 @@
-"""Generated methods end the same in process and durably: memory, provider calls, usage, or the same error."""
+"""Generated methods run the same in process and durably: memory, calls, usage, or error; and the record of it all."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from dataclasses import replace
 
 import pytest
+from differential_records import record_differences
 from differential_runs import WAYS, Case, End, disagreements, drawn, durable_ends
 from temporalio.client import Client
+
+from pipelex.language.read_pipes import KINDS
+from pipelex.pipes.port import Item
 
 METHODS = 200
 
@@ -28,7 +33,7 @@ async def test_generated_methods_are_many_and_do_many_things(cases: list[Case], 
     asked = sum(end.asked.total() for end in here)
     print(f"\n{len(cases)} methods, {kinds.total()} pipes, {asked} requests: {dict(kinds)}; errors: {dict(errors)}")
     assert len(cases) >= METHODS
-    assert len(kinds) >= 10
+    assert set(kinds) == set(KINDS)
     assert sum(errors.values()) < METHODS / 3
     assert "InternalError" not in errors
 
@@ -46,15 +51,34 @@ async def test_a_valid_method_runs_dry_and_asks_nothing(cases: list[Case]) -> No
     assert {error[0] for error, _ in failed} <= {"TemplateError", "AbsentValueError"}
 
 
+async def test_records_that_differ_are_told_apart(cases: list[Case], here: list[End]) -> None:
+    """The comparison of records itself: what is left out, or told otherwise, is found wherever it is."""
+    done = [(case, end) for case, end in zip(cases, here, strict=True) if end.error is None and end.record.children]
+    assert len(done) > METHODS / 3
+    for case, end in done:
+        assert [*record_differences(case, end, end, is_inline=False)] == []
+        inner = end.record.children[-1]
+        for change in ({"state": "canceled"}, {"item": Item(index=9, total=10)}, {"pipe": "made.other"}):
+            children = (*end.record.children[:-1], inner.model_copy(update=change))
+            other = replace(end, record=end.record.model_copy(update={"children": children}))
+            assert len([*record_differences(case, end, other, is_inline=False)]) == 1
+        other = replace(end, record=end.record.model_copy(update={"children": ()}))
+        has_calls = any(record.calls for record in end.record.walk())
+        assert bool([*record_differences(case, end, other, is_inline=True)]) == has_calls
+
+
 @pytest.mark.server
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("way", WAYS, ids=lambda way: way.name)
 async def test_a_durable_run_ends_as_one_in_process(client: Client, cases: list[Case], here: list[End], way) -> None:
     ends = await durable_ends(client, cases, way)
-    found = {}
+    found: dict[str, list[str]] = {}
     for case, expected, end in zip(cases, here, ends, strict=True):
-        if differing := await disagreements(case, expected, {way.name: end}):
+        differing = await disagreements(case, expected, {way.name: end})
+        differing += record_differences(case, expected, end, is_inline=way.choice(case) == "fan_out")
+        if differing:
             found[str(case.method)] = differing
     if found:
         shortest = min(found, key=len)
-        pytest.fail("\n".join([f"{len(found)} methods differ; the shortest:", shortest, *found[shortest]]))
+        others = [line for text, lines in found.items() if text is not shortest for line in lines]
+        pytest.fail("\n".join([f"{len(found)} methods differ; the shortest:", shortest, *found[shortest], *others]))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from inline_snapshot import snapshot
 from language_marks import assert_only_problem, problems_of
@@ -632,6 +632,7 @@ def spelled(value: object) -> str:
     return str(value).lower() if isinstance(value, bool) else repr(value)
 
 
+@settings(deadline=None)
 @given(
     st.sampled_from(list(KINDS)),
     st.dictionaries(st.sampled_from([key for key in WORDS if key != "type"]), VALUES, max_size=6),

@@ -195,6 +195,8 @@ OPERATORS = [
     breach(56, "input_stuff_spec_mismatch", texts(pipe("p", "PipeExtract", 'x = "Note"', "Page[]"))),
     *both(57, texts(pipe("p", "PipeSearch", "", "SearchResult", 'prompt = "cats"'))),
     breach(57, "inadequate_output_concept", texts(pipe("p", "PipeSearch", "", "Text", 'prompt = "cats"'))),
+    breach(57, "inadequate_output_concept", texts(pipe("p", "PipeSearch", "", "Photo", 'prompt = "cats"'))),
+    *dated(57, "inadequate_output_concept", texts(pipe("p", "PipeSearch", "", "Note", 'prompt = "cats"'))),
     *both(59, texts(pipe("p", "PipeCompose", "", "Idea", 'template = "x"'))),
     breach(59, "inadequate_output_concept", texts(pipe("p", "PipeCompose", "", "Note", 'template = "x"'))),
     *both(60, texts(pipe("p", "PipeCompose", 'i = "Idea"', "Note", 'construct = { title = { from = "i" } }'))),

@@ -479,3 +479,56 @@ def test_a_skipped_pipe_that_gives_a_list_gives_an_empty_one() -> None:
     assert not codes(
         leaf("list", 'note = "Note"', "Text[]"), sequence("all", 'note = "Note?"', "Text[]", 'pipe = "list"')
     )
+
+
+# Multiplicities that steps ask for, and pipes that may be skipped
+
+IDEAS = leaf("ideas", 'note = "Note"', "Idea?")
+THREE = leaf("three", 'note = "Note"', "Idea[3]")
+LISTED = HEAD + (
+    '[concept.Board]\ndescription = "b"\n[concept.Board.structure]\n'
+    'ideas = { type = "list", item_type = "concept", item_concept_ref = "Idea", description = "i", required = true }\n'
+)
+
+
+def board(step: str) -> list[str]:
+    """The codes of a parallel whose only branch fills a required list."""
+    files = {"d.mthds": LISTED + IDEAS + THREE + parallel("all", 'note = "Note?"', "Board", step)}
+    try:
+        return [f"w:{warning.code}" for warning in link(load_texts(files)).warnings]
+    except LibraryError as error:
+        return [problem.code for problem in error.found]
+
+
+def test_a_step_that_asks_for_a_list_gets_an_empty_one_when_it_is_skipped() -> None:
+    assert not board('pipe = "ideas", multiple_output = true, result = "ideas"')
+    assert not board('pipe = "ideas", nb_output = 3, result = "ideas"')
+
+
+def test_a_step_that_asks_for_one_of_a_list_may_get_nothing() -> None:
+    step = 'pipe = "three", nb_output = 1, result = "idea"'
+    assert codes(THREE, sequence("all", 'note = "Note?"', "Idea", step)) == ["optional_not_handled"]
+
+
+def test_a_list_that_may_be_empty_is_told_where_a_count_is_wanted() -> None:
+    vote = leaf("vote", 'ideas = "Idea[3]"')
+    steps = ('pipe = "three", result = "ideas"', 'pipe = "vote"')
+    assert not codes(THREE, vote, sequence("all", 'note = "Note"', "Text", *steps))
+    (warning,) = linked(THREE, vote, sequence("all", 'note = "Note?"', "Text", *steps)).warnings
+    assert (warning.code, warning.message, warning.hint) == (
+        "input_stuff_spec_mismatch",
+        "step 2 of 'all' calls 'vote', which takes 'ideas' as Idea[3]; what is there is Idea[3] (made by step 1 of "
+        "'all'): it is empty, and refused, when the pipe that makes it is skipped",
+        'write "Idea[]" to take an empty list too',
+    )
+
+
+@pytest.mark.parametrize("output", ["Idea[3]", "Idea[]"])
+def test_a_list_that_may_be_empty_is_told_through_the_pipes_that_hand_it_on(output: str) -> None:
+    vote = leaf("vote", 'ideas = "Idea[3]"')
+    inner = sequence("inner", 'note = "Note?"', output, 'pipe = "three"')
+    outer = sequence("outer", 'note = "Note?"', "Text", 'pipe = "inner", result = "ideas"', 'pipe = "vote"')
+    assert codes(THREE, vote, inner, outer) == ["w:input_stuff_spec_mismatch"]
+    pick = condition("inner", 'a = "Text", note = "Note"', output, "continue", yes="three")
+    outer = outer.replace('note = "Note?"', 'a = "Text", note = "Note"')
+    assert codes(THREE, vote, pick, outer) == ["w:input_stuff_spec_mismatch"]

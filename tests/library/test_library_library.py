@@ -135,3 +135,14 @@ def test_the_examples_load_without_a_warning(path: Path) -> None:
     found, warnings = load_library([path])
     assert found.entry(None) == found.crate.main_pipe
     assert not warnings
+
+
+def test_the_same_method_in_another_folder_has_files_of_its_own(tmp_path: Path) -> None:
+    for name in ("first", "second"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tea.mthds").write_text(bundle("tea", "a"))
+    first, again, second = (load_library([tmp_path / name])[0] for name in ("first", "first", "second"))
+    assert first is again
+    assert first.crate.fingerprint == second.crate.fingerprint
+    file = str(tmp_path / "second" / "tea.mthds")
+    assert set(second.crate.source_map.values()) == set(second.slice("tea.a").source_map.values()) == {file}

@@ -338,6 +338,37 @@ def test_a_system_prompt_taken_from_another_file_reads_declared_inputs_only() ->
     head = 'domain = "tea"\nsystem_prompt = "Speak $language."\n'
     (problem,) = problems(head, 'domain = "tea"\n' + pipe("talk"))
     assert (problem.code, problem.file) == ("missing_input_variable", "1.mthds")
+    assert problem.message == (
+        "the system prompt of the domain, used by pipe 'talk', reads 'language', which is not an input "
+        "(line 1 of the system_prompt in 0.mthds)"
+    )
+
+
+@pytest.mark.parametrize("body", ["", 'structuring_method = "preliminary_text"\n'])
+def test_an_input_that_only_a_system_prompt_of_another_file_reads_is_read(body: str) -> None:
+    head = 'domain = "tea"\nsystem_prompt = "Speak $language."\n'
+    talk = pipe("talk", 'language = "Text"', "Date" if body else "Text", "Talk.") + body
+    assert not linked(head, 'domain = "tea"\n' + talk).warnings
+    (problem,) = problems(head, 'domain = "tea"\nsystem_prompt = "Be brief."\n' + talk)
+    assert (problem.code, problem.file) == ("extraneous_input_variable", "1.mthds")
+
+
+# Intent hints
+
+
+@pytest.mark.parametrize(
+    ("slot", "is_noted"),
+    [("Word", True), ("tea.Word", True), ("Count", False), ("shop.Price", False), ("shop.Tag", True)],
+)
+def test_an_intent_is_held_against_concepts_of_other_files(slot: str, is_noted: bool) -> None:
+    concepts = 'domain = "tea"\n[concept]\nWord = "A word"\n[concept.Count]\ndescription = "n"\nrefines = "Number"\n'
+    shop = (
+        'domain = "shop"\n[concept]\nName = "n"\n[concept.Price]\ndescription = "p"\nrefines = "tea.Count"\n'
+        '[concept.Tag]\ndescription = "t"\nrefines = "Name"\n'
+    )
+    taken = pipe("tell", f'x = {{ concept = "{slot}", hints = {{ intent = "rating" }} }}', prompt="@x")
+    found = linked(concepts, shop, 'domain = "tea"\n' + taken).warnings
+    assert [warning.code for warning in found] == ["hint_inapplicable_intent"] * is_noted
 
 
 # Operators

@@ -150,6 +150,14 @@ def test_classes_that_contain_themselves_are_refused_where_they_are_used() -> No
     assert "Node > Node" in caught.value.found[0].message
 
 
+def test_what_is_wrong_with_a_drafted_pipe_is_told_under_its_own_code() -> None:
+    drafted = llm("p", 'idea = "Idea"', "Idea", "@idea", 'structuring_method = "preliminary_text"')
+    with pytest.raises(LibraryError) as caught:
+        link(load_texts(texts(drafted)))
+    (problem,) = caught.value.found
+    assert problem.message == "'p': a preliminary text is of no use for an output that is a text (Idea)"
+
+
 # Documents
 
 REPORT = pipe("p", "PipeDocGen", 'note = "Note"', "Document", 'format = "pdf"', 'template_file = "pages/p.html"')
@@ -216,8 +224,44 @@ def test_a_template_may_be_a_link_inside_the_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("installed", [(), ("xlsx",)])
-def test_a_format_whose_engine_is_not_installed_tells_how_to_get_it(installed: tuple[str, ...]) -> None:
+def test_a_format_whose_engine_is_not_installed_is_told_with_the_way_to_get_it(installed: tuple[str, ...]) -> None:
     bundles = load_texts(texts(pipe("p", "PipeDocGen", 'note = "Note"', "Document", 'format = "pdf"')))
+    (warning,) = link(bundles, document_formats=installed).warnings
+    assert (warning.code, warning.excerpt, warning.message, warning.hint) == (
+        "pipe_factory",
+        'format = "pdf"',
+        "'p': nothing is installed here that makes a pdf: only a worker that has it can",
+        'pip install "pipelex[documents]"',
+    )
+
+
+def test_a_template_of_an_excel_file_is_refused() -> None:
+    keys = ('format = "xlsx"', 'template_file = "p.xlsx"')
     with pytest.raises(LibraryError) as caught:
-        link(bundles, document_formats=installed)
-    assert [problem.hint for problem in caught.value.found] == ['pip install "pipelex[documents]"']
+        link(load_texts(texts(pipe("p", "PipeDocGen", 'note = "Note"', "Document", *keys))))
+    (problem,) = caught.value.found
+    assert (problem.code, problem.excerpt) == ("pipe_factory", 'template_file = "p.xlsx"')
+    assert problem.message == "'p': an Excel file is laid out from the inputs: no template of one is read"
+
+
+# Extraction
+
+
+def reading(key: str) -> dict[str, str]:
+    return texts(pipe("p", "PipeExtract", 'file = "Document"', "Page[]", key))
+
+
+def test_captions_that_nothing_writes_are_refused() -> None:
+    with pytest.raises(LibraryError) as caught:
+        link(load_texts(reading("page_image_captions = true")))
+    (problem,) = caught.value.found
+    assert (problem.code, problem.excerpt) == ("pipe_validation", "page_image_captions = true")
+    assert problem.hint == "drop page_image_captions, and describe the images with a PipeLLM"
+    assert not link(load_texts(reading("page_image_captions = false"))).warnings
+
+
+@pytest.mark.parametrize("key", ["render_js", "include_raw_html"])
+def test_what_only_web_pages_would_need_is_told(key: str) -> None:
+    (warning,) = link(load_texts(reading(f"{key} = true"))).warnings
+    assert (warning.code, warning.excerpt) == ("pipe_validation", f"{key} = true")
+    assert not link(load_texts(reading(f"{key} = false"))).warnings

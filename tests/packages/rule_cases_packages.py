@@ -119,6 +119,11 @@ def depends(entry: str) -> dict[str, str]:
     return package(more=f"[dependencies]\n{entry}\n")
 
 
+LANGUAGE = "mthds_version_unsatisfied"
+SATISFIED = (">=1.0.0", "^5", "~5.0", "5.*", "*", ">=4.2, <6", "!=5.1.0")
+OLDER = ("^1", "<5", "==4.0.0", "!=5.0.0", ">=1.0, <3")
+NEWER = (">=5.1", ">5", "^6", "==99.0.0", ">=5.0.1, <6", ">=6.0.0-beta.1")
+
 HASH = tree_hash([("METHODS.toml", KIT.encode()), ("texts.mthds", PAGES.encode())])
 
 
@@ -219,7 +224,11 @@ CASES: list[RuleCase] = [
     *refused(90, "missing_key", package('name = "tea"\n', " "), strict=True),
     *accepted(90, "unknown_key", package(more='flavour = "green"\n'), package(more="[extra]\n")),
     *refused(90, "unknown_key", package(more='flavour = "green"\n'), package(more="[extra]\n"), strict=True),
-    *accepted(91, "version_constraint_invalid", with_kit("kit->texts.first"), package(more='mthds_version = "^1"\n')),
+    *accepted(91, "version_constraint_invalid", with_kit("kit->texts.first")),
+    *accepted(91, "version_constraint_invalid", *(package(more=f'mthds_version = "{term}"\n') for term in SATISFIED)),
+    *accepted(91, LANGUAGE, *(package(more=f'mthds_version = "{term}"\n') for term in OLDER)),
+    *refused(91, LANGUAGE, *(package(more=f'mthds_version = "{term}"\n') for term in OLDER), strict=True),
+    *refused(91, LANGUAGE, *(package(more=f'mthds_version = "{term}"\n') for term in NEWER)),
     *refused(
         91,
         "version_constraint_invalid",

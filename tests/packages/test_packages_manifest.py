@@ -146,3 +146,24 @@ def sha256_of(data: bytes) -> str:
     import hashlib
 
     return hashlib.sha256(data).hexdigest()
+
+
+def test_a_package_for_a_newer_language_is_refused_with_its_place() -> None:
+    text = TEA + 'mthds_version = "^6.0"\n'
+    with pytest.raises(LanguageError) as caught:
+        parse_manifest(text, "METHODS.toml")
+    (problem,) = caught.value.found
+    assert (problem.place, problem.message, problem.hint) == (
+        "METHODS.toml:6:1",
+        "the package wants MTHDS ^6.0, and this is MTHDS 5.0.0",
+        "install a newer pipelex, or an older version of the package",
+    )
+
+
+def test_a_package_for_an_older_language_is_read_with_a_warning() -> None:
+    (warning,) = parse_manifest(TEA + 'mthds_version = "^1.0"\n', "METHODS.toml").warnings
+    assert (warning.code, warning.message, warning.hint) == (
+        "mthds_version_unsatisfied",
+        "the package wants MTHDS ^1.0, and this is MTHDS 5.0.0, which reads older methods too",
+        'if its methods are still right, write mthds_version = ">=5.0"',
+    )

@@ -135,9 +135,9 @@ async def test_a_branch_is_given_no_more_than_it_reads(run: Any, monkeypatch: py
 
     run_under = InProcessHost.run_under
 
-    async def watched(self: InProcessHost, watch: Any, call: PipeCall) -> PipeResult:
-        given.append(call.memory.root)
-        return await run_under(self, watch, call)
+    async def watched(self: InProcessHost, *told: Any) -> PipeResult:
+        given.append(told[-1].memory.root)
+        return await run_under(self, *told)
 
     monkeypatch.setattr(InProcessHost, "run_under", watched)
     source = SOURCE.replace('inputs = { word = "Text", tone = "Text" }', 'inputs = { tone = "Text" }', 1)

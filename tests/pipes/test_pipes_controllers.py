@@ -201,7 +201,58 @@ async def test_a_skipped_pipe_with_a_plural_output_gives_an_empty_list(run: Any)
         + sequence("main", '{ pipe = "one", result = "a" }', '{ topic = "Text?" }', "Text[]")
         + llm("one", "1 $topic", output="Text[]")
     )
-    assert (await run(source, (), {"topic": MISSING})).result.outcome == Value(concept="native.Text", data=[])
+    outcome = (await run(source, (), {"topic": MISSING})).result.outcome
+    assert (outcome.concept, outcome.data) == ("native.Text", [])
+    assert (outcome.note.absent, outcome.note.producer, outcome.note.upstream) == ("skipped", "one", MISSING)
+
+
+async def test_a_skipped_pipe_that_declares_a_count_gives_an_empty_list_that_its_callers_hand_on(run: Any) -> None:
+    source = (
+        DOMAIN
+        + sequence("main", '{ pipe = "inner", result = "a" }', '{ topic = "Text?" }', "Text[3]")
+        + sequence("inner", '{ pipe = "one" }', '{ topic = "Text?" }', "Text[3]")
+        + llm("one", "1 $topic", output="Text[3]")
+    )
+    ran = await run(source, (), {"topic": MISSING})
+    assert (ran.data, ran.result.outcome.note.producer) == ([], "one")
+
+
+async def test_an_empty_list_of_a_skipped_pipe_is_no_list_of_three(run: Any) -> None:
+    source = (
+        DOMAIN
+        + sequence("main", '{ pipe = "one", result = "a" }, { pipe = "two" }', '{ topic = "Text?" }')
+        + llm("one", "1 $topic", output="Text[3]")
+        + llm("two", "2 $a", '{ a = "Text[3]" }')
+    )
+    with pytest.raises(
+        PipeError, match=r"exactly 3 Text, and has 0 \('one' was skipped: .*'topic'.*; because not given"
+    ):
+        await run(source, (), {"topic": MISSING})
+
+
+async def test_an_empty_list_that_a_pipe_did_make_is_counted(run: Any) -> None:
+    source = DOMAIN + sequence("main", '{ pipe = "one" }', output="Text[3]") + llm("one", "1 $topic", output="Text[]")
+    with pytest.raises(OutputError, match="has 0 items"):
+        await run(source, lambda request: {"items": []}, {"topic": text("T")})
+
+
+async def test_a_batch_over_the_empty_list_of_a_skipped_pipe_is_empty_too(run: Any) -> None:
+    steps = '{ pipe = "one", result = "a" }, { pipe = "two", batch_over = "a", batch_as = "item" }'
+    source = (
+        DOMAIN
+        + sequence("main", steps, '{ topic = "Text?" }', "Text[3]")
+        + llm("one", "1 $topic", output="Text[3]")
+        + llm("two", "2 $item", '{ item = "Text" }')
+    )
+    ran = await run(source, (), {"topic": MISSING})
+    assert (ran.data, ran.result.outcome.note.producer) == ([], "one")
+
+
+async def test_a_condition_that_does_nothing_gives_an_empty_list_where_it_declares_one(run: Any) -> None:
+    source = DOMAIN + llm("one", "1 $topic", output="Text[]")
+    source += condition("main", "topic.text", '{ X = "one" }', "continue", "Text[]")
+    ran = await run(source, (), {"topic": text("Y")})
+    assert (ran.data, ran.result.outcome.note.absent) == ([], "declared_absent")
 
 
 async def test_an_optional_input_that_is_absent_lets_the_pipe_run(run: Any) -> None:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
+from pipelex.errors import PipeError
 from pipelex.inprocess.host import InProcessHost
 from pipelex.library.library import library_from_texts
 from pipelex.pipes.models import model_asks
@@ -107,3 +110,43 @@ async def test_a_dry_run_calls_nobody_and_fits_everywhere() -> None:
 
 async def test_two_dry_runs_are_equal() -> None:
     assert (await dry_run())[2] == (await dry_run())[2]
+
+
+READER = """
+domain = "t"
+[pipe.show]
+type = "PipeCompose"
+description = "Show"
+inputs = { it = "%s" }
+output = "Text"
+template = "{{ it.%s.number + 1 }}"
+[pipe.choose]
+type = "PipeCondition"
+description = "Choose"
+inputs = { it = "%s" }
+output = "Text"
+expression = "it.%s.word"
+outcomes = { a = "show" }
+default_outcome = "show"
+"""
+
+
+@pytest.mark.parametrize("entry", ["show", "choose"])
+@pytest.mark.parametrize(
+    ("concept", "path", "data"), [("Composite", "x", {"key": {"text": "m"}}), ("JSON", "json_obj.x", {"json_obj": {}})]
+)
+async def test_a_dry_run_goes_on_where_made_up_data_lacks_what_no_declaration_tells(
+    run: Any, entry: str, concept: str, path: str, data: Any
+) -> None:
+    source, given = READER % (concept, path, concept, path), Value(concept=f"native.{concept}", data=data)
+    ran = await run(source, (), {"it": given}, pipe=entry, plan={"is_dry": True})
+    assert isinstance(ran.data["text"], str)
+    with pytest.raises(PipeError):
+        await run(source, (), {"it": given}, pipe=entry)
+
+
+async def test_a_dry_run_knows_the_components_that_branches_made(run: Any) -> None:
+    source = READER % ("Composite", "x", "Composite", "x")
+    given = Value(concept="native.Composite", data={"y": {"text": "m"}}, components={"y": "native.Text"})
+    with pytest.raises(PipeError):
+        await run(source, (), {"it": given}, pipe="show", plan={"is_dry": True})

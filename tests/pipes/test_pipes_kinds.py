@@ -16,6 +16,7 @@ from pipelex.pipes.requests import (
     ObjectListRequest,
     ObjectReply,
     ObjectRequest,
+    SearchObjectRequest,
     SearchRequest,
 )
 from pipelex.values.value import Absence, Value
@@ -130,6 +131,17 @@ async def test_a_search_sends_its_filters(run: Any) -> None:
     assert request.include_domains == ("a.org",)
     assert (request.include_images, request.include_inline_citations) == (True, True)
     assert ran.data["sources"][0]["title"] == "A"
+
+
+async def test_a_search_fills_a_structure(run: Any) -> None:
+    script = pipe("PipeSearch", "Line", 'prompt = "About $note"\nexclude_domains = ["a.org"]')
+    ran = await run(script, [{"name": "cup"}], {"note": text("tea")})
+    (request,) = ran.performer.requests
+    assert isinstance(request, SearchObjectRequest)
+    assert (request.activity, request.name) == ("act_search_gen_structured", "Line")
+    assert (request.prompt, request.exclude_domains) == ("About tea", ("a.org",))
+    assert request.output_schema["properties"]["name"]["type"] == "string"
+    assert ran.data["name"] == "cup"
 
 
 # PipeJudge
@@ -298,12 +310,12 @@ async def test_a_signature_stops_a_run_and_not_a_dry_run(run: Any) -> None:
 
 
 async def test_extract_passes_on_what_web_pages_need(run: Any) -> None:
-    keys = "render_js = true\ninclude_raw_html = true\npage_image_captions = true"
+    keys = "render_js = true\ninclude_raw_html = true"
     script = pipe("PipeExtract", "Page[]", keys, '{ doc = "Document" }')
     ran = await run(script, [[]], {"doc": Value(concept="native.Document", data={"url": "https://x.invalid"})})
     (request,) = ran.performer.requests
     assert isinstance(request, ExtractRequest)
-    assert (request.render_js, request.include_raw_html, request.page_image_captions) == (True, True, True)
+    assert (request.render_js, request.include_raw_html) == (True, True)
 
 
 CHOOSE = f"""{HEAD}

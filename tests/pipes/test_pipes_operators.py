@@ -370,3 +370,9 @@ async def test_two_items_with_one_key_are_refused(run: Any) -> None:
     lines = Value(concept="shop.Line", data=[{"name": "a"}, {"name": "a"}])
     with pytest.raises(PipeError, match="the same for two items"):
         await run(KEYED, (), {"order": text("o"), "lines": lines})
+
+
+async def test_items_that_a_dry_run_made_up_may_have_one_key(run: Any) -> None:
+    lines = Value(concept="shop.Line", data=[{"name": "a"}, {"name": "a"}])
+    ran = await run(KEYED, (), {"order": text("o"), "lines": lines}, plan={"is_dry": True})
+    assert list(ran.data["json_obj"]["by_name"]) == ["a", "a 2"]

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from pipelex.errors import Problem
-from pipelex.language.bundle import Bundle
+from pipelex.language.bundle import Bundle, ConceptDeclaration
 from pipelex.language.findings import Path, did_you_mean, sorted_by_place
 from pipelex.language.hints import misplaced_intents
 from pipelex.language.pipes import (
@@ -41,17 +41,29 @@ Unused = Literal["error", "dated", "allowed"]
 """What to say of an input that no template reads; `dated`: an error in the strict profile only."""
 
 
-def check_bundle(bundle: Bundle, *, strict: bool = False) -> list[Problem]:
+@dataclass(frozen=True)
+class Rest:
+    """What a file goes by that other files say too: the system prompt of its domain, and the file which gives that; the
+    concepts of its package, by `domain.Code`.
+    """
+
+    system_prompt: str | None = None
+    prompt_source: str = ""
+    concepts: Mapping[str, ConceptDeclaration] = field(default_factory=dict)
+
+
+def check_bundle(bundle: Bundle, *, strict: bool = False, rest: Rest | None = None) -> list[Problem]:
     """Every breach of rules 39-45, 52-59 (shapes), 62-65, 75, 77, 80 and 86 in one file, in its order.
 
     Warnings are marked so; `strict` makes errors of those that the strict profile refuses.
     """
-    checks = _Checks(bundle, strict)
+    rest = rest or Rest()
+    checks = _Checks(bundle, strict, rest)
     if bundle.system_prompt is not None:
         checks.fault(_Template(bundle.system_prompt, "llm_prompt", (("system_prompt",),)))
     for code, pipe in bundle.pipes.items():
         checks.pipe(code, pipe)
-    for path, message in misplaced_intents(bundle):
+    for path, message in misplaced_intents(bundle, rest.concepts):
         checks.note(path, "hint_inapplicable_intent", message, is_warning=True)
     return sorted_by_place(list(dict.fromkeys(checks.problems)))
 
@@ -72,9 +84,10 @@ class _Template:
 
 
 class _Checks:
-    def __init__(self, bundle: Bundle, strict: bool) -> None:
+    def __init__(self, bundle: Bundle, strict: bool, rest: Rest) -> None:
         self.bundle = bundle
         self.strict = strict
+        self.rest = rest
         self.problems: list[Problem] = []
 
     def note(self, path: Path, code: str, message: str, hint: str | None = None, *, is_warning: bool = False) -> None:
@@ -135,6 +148,13 @@ class _Checks:
         elif self.bundle.system_prompt is not None:
             yield _Template(
                 self.bundle.system_prompt, "llm_prompt", (("system_prompt",),), "the bundle's system prompt"
+            )
+        elif self.rest.system_prompt is not None and not template_fault(self.rest.system_prompt, "llm_prompt"):
+            # Told at the pipe, where it can be mended; what is wrong with the prompt itself is told in its own file.
+            inputs: Path = ("pipe", code, "inputs")
+            file = f"the system_prompt in {self.rest.prompt_source}"
+            yield _Template(
+                self.rest.system_prompt, "llm_prompt", (inputs,), "the system prompt of the domain", file=file
             )
         if pipe.prompt is not None:
             paths = (("pipe", code, "prompt"), ("pipe", code, "prompt_template"))

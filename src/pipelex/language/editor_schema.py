@@ -397,6 +397,7 @@ def _when(key: str, word: str, then: Schema, otherwise: Schema) -> Schema:
 def _field() -> Schema:
     """The table of one field of a structure."""
     properties, _ = _of(FieldDeclaration)
+    del properties["is_shorthand"]  # no key: how the field was spelled
     words = [word.value for word in FieldType]
     reference = {"$ref": "#/$defs/ConceptRef"}
     properties |= {

@@ -1,4 +1,4 @@
-"""Intent hints at sites of the wrong kind (MTHDS section 4.6, rule 86), as far as one file can tell. Pure."""
+"""Intent hints at sites of the wrong kind (MTHDS section 4.6, rule 86). Pure."""
 
 from __future__ import annotations
 
@@ -14,9 +14,17 @@ _NUMBERS = (FieldType.INTEGER, FieldType.NUMBER)
 _NATIVE_KINDS = {"Text": "text", "Markdown": "text", "Number": "number"}
 
 
-def misplaced_intents(bundle: Bundle) -> Iterator[tuple[Path, str]]:
-    """The place of each known intent that cannot apply there, with what is there instead."""
-    for path, hints, kind in _sites(bundle):
+Declared = Mapping[str, ConceptDeclaration]
+"""Concepts by `domain.Code`."""
+
+
+def misplaced_intents(bundle: Bundle, declared: Declared) -> Iterator[tuple[Path, str]]:
+    """The place of each known intent that cannot apply there, with what is there instead.
+
+    `declared` are the concepts of the files of the package, this one included; empty when only this file is known.
+    """
+    declared = declared or {f"{bundle.domain}.{code}": concept for code, concept in bundle.concepts.items()}
+    for path, hints, kind in _sites(bundle, declared):
         intent = hints.get("intent")
         if kind is not None and intent in (*TEXT_INTENTS, *NUMBER_INTENTS) and intent not in _FITTING[kind]:
             is_for = "texts" if intent in TEXT_INTENTS else "numbers"
@@ -24,43 +32,43 @@ def misplaced_intents(bundle: Bundle) -> Iterator[tuple[Path, str]]:
             yield (*path, "hints", "intent"), f"the intent '{intent}' is for {is_for}, and this is {there}"
 
 
-def _sites(bundle: Bundle) -> Iterator[tuple[Path, Mapping[str, str], str | None]]:
+def _sites(bundle: Bundle, declared: Declared) -> Iterator[tuple[Path, Mapping[str, str], str | None]]:
     """Everything that has hints: its path, its hints, and whether it is a text, a number or something else."""
-    concepts = bundle.concepts
-    for code, concept in concepts.items():
+    domain = bundle.domain
+    for code, concept in bundle.concepts.items():
         if concept.hints:
-            yield ("concept", code), concept.hints, _kind_of(code, concepts)
+            yield ("concept", code), concept.hints, _kind_of(code, domain, declared)
         for name, field in (concept.structure or {}).items():
             if field.hints:
-                yield ("concept", code, "structure", name), field.hints, _field_kind(field, concepts)
+                yield ("concept", code, "structure", name), field.hints, _field_kind(field, domain, declared)
     for code, pipe in bundle.pipes.items():
         for name, hints in pipe.input_hints.items():
             if name in pipe.inputs:
-                ref = pipe.inputs[name].concept.removeprefix(f"{bundle.domain}.")
-                yield ("pipe", code, "inputs", name), hints, _kind_of(ref, concepts)
+                yield ("pipe", code, "inputs", name), hints, _kind_of(pipe.inputs[name].concept, domain, declared)
 
 
-def _field_kind(field: FieldDeclaration, concepts: Mapping[str, ConceptDeclaration]) -> str | None:
+def _field_kind(field: FieldDeclaration, domain: str, declared: Declared) -> str | None:
     kind = field.item_type if field.type is FieldType.LIST else field.type
     ref = field.item_concept_ref if field.type is FieldType.LIST else field.concept_ref
     if kind is FieldType.CONCEPT:
-        return _kind_of(ref or "", concepts)
+        return _kind_of(ref or "", domain, declared)
     if kind is None:
         return None
     return "text" if kind is FieldType.TEXT else "number" if kind in _NUMBERS else "other"
 
 
-def _kind_of(ref: str, concepts: Mapping[str, ConceptDeclaration]) -> str | None:
-    """The kind of a concept; None for one of another file."""
-    for _ in range(len(concepts) + 1):
+def _kind_of(ref: str, domain: str, declared: Declared) -> str | None:
+    """The kind of a concept, as written in that domain; None when its declaration is not known."""
+    for _ in range(len(declared) + 1):
         native = ref.removeprefix("native.")
         if f"native.{native}" in NATIVES:
             is_open = NATIVES[f"native.{native}"].is_open
             return None if is_open else _NATIVE_KINDS.get(native, "other")
-        declared = concepts.get(ref)
-        if declared is None or declared.structure_class is not None:
+        domain = ref.rpartition(".")[0] or domain
+        concept = declared.get(f"{domain}.{ref.rpartition('.')[2]}")
+        if concept is None or concept.structure_class is not None:
             return None
-        if declared.refines is None:
-            return "text" if declared.structure is None else "other"
-        ref = declared.refines
+        if concept.refines is None:
+            return "text" if concept.structure is None else "other"
+        ref = concept.refines
     return None

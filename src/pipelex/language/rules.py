@@ -176,7 +176,11 @@ _GROUPS: tuple[tuple[str, tuple[tuple[str, Level, tuple[str, ...]], ...]], ...] 
                 _E,
                 ("manifest_field_invalid", "missing_key", "unknown_key"),
             ),
-            ("a version constraint can be read", _E, ("version_constraint_invalid",)),
+            (
+                "a version constraint can be read, and this version of MTHDS satisfies the one on it",
+                _E,
+                ("version_constraint_invalid", "mthds_version_unsatisfied"),
+            ),
             ("an alias is snake_case and unique", _E, ("dependency_alias_invalid", "toml_parse_error")),
             ("a dependency has an address", _E, ("dependency_address_invalid", "missing_key")),
             ("an exported domain is legal", _E, ("export_domain_invalid", "invalid_pipe_code_syntax")),

@@ -20,17 +20,22 @@ class Check:
     site: Site
     concepts: Concepts
 
+    @property
+    def written(self) -> str:
+        """The code that stands in the file: a pipe made by elaboration is told by the one it comes from."""
+        return self.site.origins.get(self.code, self.code)
+
     def at(self, *path: str | int) -> Path:
         """The key path of something inside the pipe."""
         return self.site.at(self.code, *path)
 
     def error(self, path: Path, code: str, message: str, hint: str | None = None) -> None:
         """Note something that makes the pipe unusable."""
-        self.site.findings.error(path, code, f"'{self.code}': {message}", hint)
+        self.site.findings.error(path, code, f"'{self.written}': {message}", hint)
 
     def warn(self, path: Path, code: str, message: str, hint: str | None = None) -> None:
         """Note something that is accepted."""
-        self.site.findings.warn(path, code, f"'{self.code}': {message}", hint)
+        self.site.findings.warn(path, code, f"'{self.written}': {message}", hint)
 
     def shown(self, slot: Slot) -> str:
         """A linked slot as an author would write it."""

@@ -17,6 +17,7 @@ from pipelex.language.pipes import (
     PipeSequence,
     Step,
 )
+from pipelex.library.held import Held
 from pipelex.library.library import Library
 from pipelex.values.concepts import Concepts, Field, FieldType
 from pipelex.values.schema import slot_schema
@@ -212,7 +213,7 @@ class _Absences:
         return left
 
     def made(self, step: Step, pipe: Pipe, *, is_lifted: bool) -> Json | None:
-        if pipe.output.is_list:
+        if Held.declared(pipe.output).overridden(step).depth:
             return None
         if pipe.output.presence == "optional":
             return {"pipe_ref": step.pipe, "slot": "output", "kind": "optional_output"}

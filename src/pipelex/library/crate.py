@@ -29,3 +29,12 @@ class LibraryCrate(Frozen):
         meaning = self.model_dump(mode="json", include={"concepts", "pipes"}, exclude_defaults=True, by_alias=True)
         canonical = json.dumps(meaning, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
         return self.model_copy(update={"fingerprint": hashlib.sha256(canonical.encode()).hexdigest()})
+
+
+class CrateSlice(LibraryCrate):
+    """The part of a crate that a child gets, and many children share: what it is to run, not where it was written."""
+
+    @classmethod
+    def of(cls, crate: LibraryCrate) -> CrateSlice:
+        """That crate, as a slice."""
+        return cls.model_construct(**{**dict(crate), "source_map": {}})

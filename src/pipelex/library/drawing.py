@@ -84,6 +84,10 @@ class Box:
     children: tuple[Box, ...] = ()
     rows: tuple[tuple[int, ...], ...] = ()
     wires: tuple[Wire, ...] = ()
+    mark: str = ""
+    """In the picture of a run: the state of the pipe there (done, failed, running, canceled, idle)."""
+    notes: tuple[str, ...] = ()
+    """In the picture of a run: lines that say what happened there."""
 
     def walk(self) -> Iterator[Box]:
         """This box and all those in it."""

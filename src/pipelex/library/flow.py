@@ -220,11 +220,13 @@ class _Caller:
         lacks: list[Lack] = []
         left: list[Mapping[str, Held]] = []
         depths: list[int | None] = []
+        may_be_empty = False
         for path, target in targets:
             if target in OUTCOME_WORDS:
                 if target == "continue":
                     lacks.append("tolerated")
                     left.append({})
+                    may_be_empty = True
                 continue
             label = f"the outcome '{path[-1]}' of '{self.code}'" if len(path) > 1 else f"the default of '{self.code}'"
             called = self.call(target, names, self.at(*path), label)
@@ -233,10 +235,11 @@ class _Caller:
                 self.gives(called.held, f"{label}, '{_code(target)}',", self.at(*path))
                 lacks.append(called.held.lack)
                 depths.append(called.held.depth)
+                may_be_empty = may_be_empty or called.held.may_be_empty
         self.leaves = {**named, **_common(left)}
         self.note_continue(pipe)
         depth = depths[0] if len(set(depths)) == 1 else None
-        return self.resolved(Held(pipe.output.concept, depth, lack=worst(*lacks)))
+        return self.resolved(Held(pipe.output.concept, depth, lack=worst(*lacks), may_be_empty=may_be_empty))
 
     def note_continue(self, pipe: PipeCondition) -> None:
         """Rule 79: a condition that may do nothing has an optional output."""
@@ -285,8 +288,8 @@ class _Caller:
     def step(self, step: Step, names: _Names, path: Path, label: str, index: int = 0) -> _Called:
         """A step or a branch, batched or not. A batch leaves nothing but its list."""
         if step.batch_over is None or step.batch_as is None:
-            called = self.call(step.pipe, names, (*path, "pipe"), label)
-            return replace(called, held=replace(called.held.overridden(step), maker=f"made by {label}"))
+            called = self.call(step.pipe, names, (*path, "pipe"), label, step)
+            return replace(called, held=replace(called.held, maker=f"made by {label}"))
         if is_dotted(step):
             listed: Held | None = self.bound(step.batch_over, index, names, (*path, "batch_over"), label)
         else:
@@ -301,12 +304,12 @@ class _Caller:
             self.findings.error((*path, "batch_over"), _MISMATCH, message, hint)
             listed = replace(listed, depth=None)
         item = listed.item(f"an item of '{step.batch_over}'")
-        called = self.call(step.pipe, names.with_item(step.batch_as, item), (*path, "pipe"), label)
-        held = replace(called.held.overridden(step).batched(listed), maker=f"made by {label}")
+        called = self.call(step.pipe, names.with_item(step.batch_as, item), (*path, "pipe"), label, step)
+        held = replace(called.held.batched(listed), maker=f"made by {label}")
         return _Called(held, {}, called.is_known)
 
-    def call(self, target: str, names: _Names, path: Path, label: str) -> _Called:
-        """A call of a pipe: each of its inputs is there and fits (rules 70 to 73)."""
+    def call(self, target: str, names: _Names, path: Path, label: str, step: Step | None = None) -> _Called:
+        """A call of a pipe: each of its inputs is there and fits (rules 70 to 73). `step` may ask for a count."""
         callee = self.flow.pipes.get(target)
         if callee is None:
             return _Called(Held("native.Dynamic", None), {}, is_known=False)
@@ -324,7 +327,9 @@ class _Caller:
             if slot.presence == "plain" and not slot.is_list:
                 lack = worst(lack, held.lack)
         leaves = {name: held.skippable(lack) for name, held in self.flow.left.get(target, {}).items()}
-        return _Called(self.flow.output(target).skippable(lack), leaves)
+        given = self.flow.output(target)
+        # A pipe that is skipped leaves what it was asked for: an empty list, or an absence.
+        return _Called((given.overridden(step) if step else given).skippable(lack), leaves)
 
     def missing(self, what: str, name: str, names: _Names, path: Path, wanted: Slot | str) -> None:
         """Rule 70: note a name that is not there, with those that are."""
@@ -364,6 +369,9 @@ class _Caller:
                 self.findings.error(path, _MISMATCH, message, hint)
         elif slot.count is not None and held.count is not None and slot.count != held.count:
             self.findings.error(path, _MISMATCH, message)
+        elif slot.count is not None and held.may_be_empty:
+            what = f"{message}: it is empty, and refused, when the pipe that makes it is skipped"
+            self.findings.warn(path, _MISMATCH, what, f'write "{wanted.concept}[]" to take an empty list too')
 
     # Outputs.
 
@@ -400,7 +408,9 @@ class _Caller:
         output = self.pipe.output
         declared = replace(Held.declared(output), parts=held.parts if output.concept == _COMPOSITE else None)
         if output.is_list:
-            return replace(declared, depth=held.depth or 1, count=output.count or held.count)
+            may_be_empty = held.may_be_empty or held.lack != "never"
+            count = output.count or held.count
+            return replace(declared, depth=held.depth or 1, count=count, may_be_empty=may_be_empty)
         if output.presence == "plain" and held.lack == "tolerated":
             self.flow.found.mended[self.ref] = replace(output, presence="optional")
             return replace(declared, lack="tolerated")

@@ -28,7 +28,8 @@ class Held:
     """`depth` counts the lists around the content: 0 a single one, 1 a list, None when it cannot be told.
 
     `count` is the number of items of the outermost list, if it is known. `may_nest` says that the items may be lists
-    themselves, because a caller decides. `maker` is for messages. `parts` are the components of a Composite, if known.
+    themselves, because a caller decides; `may_be_empty` that a list holds nothing, whatever its count, when what makes
+    it is skipped. `maker` is for messages. `parts` are the components of a Composite, if known.
     """
 
     concept: str
@@ -36,6 +37,7 @@ class Held:
     count: int | None = None
     lack: Lack = "never"
     may_nest: bool = False
+    may_be_empty: bool = False
     maker: str = ""
     parts: Mapping[str, Held] | None = None
 
@@ -68,11 +70,14 @@ class Held:
     def batched(self, over: Held) -> Held:
         """The list of what each item gives: nothing is flattened, and absent results are left out."""
         count = over.count if self.lack == "never" else None
-        return replace(self, depth=None if self.depth is None else self.depth + 1, count=count, lack="never")
+        depth = None if self.depth is None else self.depth + 1
+        return replace(self, depth=depth, count=count, lack="never", may_be_empty=over.may_be_empty)
 
     def skippable(self, lack: Lack) -> Held:
         """The same, when the pipe that makes it may be skipped: a list is then empty, anything else absent."""
-        return replace(self, lack="never" if self.depth else worst(self.lack, lack))
+        if self.depth:
+            return replace(self, lack="never", may_be_empty=self.may_be_empty or worst(self.lack, lack) != "never")
+        return replace(self, lack=worst(self.lack, lack))
 
 
 def _depth(slot: Slot) -> int | None:

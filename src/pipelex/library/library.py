@@ -31,7 +31,7 @@ class Library:
 
     @classmethod
     def of(cls, crate: LibraryCrate) -> Library:
-        """The library of a crate; cheap when a crate of the same fingerprint was seen lately."""
+        """The library of a crate; cheap when the same crate was seen lately."""
         return _library(CrateKey(crate))
 
     def pipe(self, ref: str) -> Pipe:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from pipelex.errors import LibraryError, Problem
-from pipelex.language.bundle import Bundle
-from pipelex.language.checks import check_bundle
+from pipelex.language.bundle import Bundle, ConceptDeclaration
+from pipelex.language.checks import Rest, check_bundle
 from pipelex.language.findings import Path, sorted_by_place
 from pipelex.language.pipes import (
     OUTCOME_WORDS,
@@ -56,8 +56,8 @@ def link(
 ) -> Linked:
     """Link and check bundles as one library. Raises LibraryError with every problem of every file, in their order.
 
-    `strict` refuses what only older versions of the language know. `document_formats` are those that can be made where
-    the library runs; `structure_classes` the Python classes known, as the fields they stand for.
+    `strict` refuses what only older versions of the language know. `document_formats` are those that can be made here;
+    a worker may have others. `structure_classes` are the Python classes known, as the fields they stand for.
     """
     sites = [Site.of(bundle, strict=strict) for bundle in _sorted(bundles)]
     concept_homes = _concept_homes(sites)
@@ -65,7 +65,8 @@ def link(
     scope = Scope(concept_homes, homes, packages, _main_pipes(sites, homes))
     own, lost = link_concepts(concept_homes, scope, structure_classes)
     concepts = Concepts(own)
-    linker = _PipeLinker(scope, lost, _texts(sites, "system_prompt"))
+    prompts = _texts(sites, "system_prompt")
+    linker = _PipeLinker(scope, lost, {space: text for space, (text, _) in prompts.items()})
     pipes = {ref: linker.pipe(_code(ref), site) for ref, site in homes.items()}
     for ref, site in signatures:
         check_signature(_code(ref), linker.pipe(_code(ref), site), site, pipes[ref], homes[ref])
@@ -76,11 +77,11 @@ def link(
     pending = pending_signatures(pipes)
     _note_pending(pending, homes)
     domains = _texts(sites, "description")
-    warnings = _told(sites, strict=strict)
+    warnings = _told(sites, prompts, strict=strict)
     crate = LibraryCrate(
         concepts=own,
         pipes=pipes,
-        domains={site.space: domains.get(site.space, "") for site in sites},
+        domains={site.space: domains[site.space][0] if site.space in domains else "" for site in sites},
         source_map={ref: site.bundle.source for ref, site in (*concept_homes.items(), *homes.items())},
         main_pipe=main_pipe,
     )
@@ -110,8 +111,11 @@ def _concept_homes(sites: Iterable[Site]) -> dict[str, Site]:
     return homes
 
 
-def _texts(sites: Iterable[Site], key: str) -> dict[str, str]:
-    """The first text that a file of each domain gives for a header key; others that differ are noted (rule 7)."""
+def _texts(sites: Iterable[Site], key: str) -> dict[str, tuple[str, Site]]:
+    """The first text that a file of each domain gives for a header key, and that file.
+
+    Others that differ are noted (rule 7).
+    """
     found: dict[str, tuple[str, Site]] = {}
     for site in sites:
         text = getattr(site.bundle, key)
@@ -122,15 +126,22 @@ def _texts(sites: Iterable[Site], key: str) -> dict[str, str]:
             message = f"another file of the domain '{site.bundle.domain}' has another '{key}'"
             hint = f"{at.bundle.source} comes first: files without one take its own"
             site.findings.warn((key,), "domain_metadata_conflict", message, hint)
-    return {space: text for space, (text, _) in found.items()}
+    return found
 
 
-def _told(sites: Sequence[Site], *, strict: bool) -> tuple[Problem, ...]:
+def _told(sites: Sequence[Site], prompts: Mapping[str, tuple[str, Site]], *, strict: bool) -> tuple[Problem, ...]:
     """The warnings of every file. Raises LibraryError when there is an error."""
     errors: list[Problem] = []
     warnings: list[Problem] = []
+    concepts: dict[str, dict[str, ConceptDeclaration]] = {}
     for site in sites:
-        found = [*check_bundle(site.bundle, strict=strict), *site.findings.errors, *site.findings.warnings]
+        declared = {f"{site.bundle.domain}.{code}": concept for code, concept in site.bundle.concepts.items()}
+        concepts.setdefault(site.bundle.package, {}).update(declared)
+    for site in sites:
+        prompt, at = prompts.get(site.space, (None, site))
+        rest = Rest(prompt, at.bundle.source, concepts[site.bundle.package])
+        local = check_bundle(site.bundle, strict=strict, rest=rest)
+        found = [*local, *site.findings.errors, *site.findings.warnings]
         for problem in sorted_by_place(list(dict.fromkeys(found))):
             (warnings if problem.is_warning else errors).append(problem)
     if errors:

@@ -16,6 +16,9 @@ from pipelex.values.frozen import Frozen
 
 FILE_NAME = "METHODS.toml"
 
+MTHDS_VERSION = Version.parse("5.0.0")
+"""The version of the language that is read here. The standard profile reads what was written for older ones too."""
+
 _TABLES = ("package", "dependencies", "exports")
 _KEYS = (
     "name",
@@ -192,17 +195,31 @@ class _Reader:
         if "license" in found and not _LICENSE.fullmatch(found["license"]):
             self._invalid("license", f"{found['license']!r} is not an SPDX expression", "such as `MIT` or `Apache-2.0`")
         if "mthds_version" in found:
-            self._constraint(found["mthds_version"], ("package", "mthds_version"))
+            self._language(found["mthds_version"], ("package", "mthds_version"))
         if "main_pipe" in found and not SNAKE.fullmatch(found["main_pipe"]):
             message = f"'{found['main_pipe']}' cannot be a pipe code"
             self.findings.error(("package", "main_pipe"), "invalid_pipe_code_syntax", message, "it is snake_case")
 
-    def _constraint(self, text: str, path: Path) -> None:
+    def _constraint(self, text: str, path: Path) -> Constraint | None:
         try:
-            Constraint.parse(text)
+            return Constraint.parse(text)
         except ValueError as error:
             hint = "such as `^1.2.0`, `~1.2`, `>=1.0, <1.5`, `1.*` or `*`"
             self.findings.error(path, "version_constraint_invalid", str(error), hint)
+            return None
+
+    def _language(self, text: str, path: Path) -> None:
+        """Hold `mthds_version` against the version of the language that is read here."""
+        constraint = self._constraint(text, path)
+        if constraint is None or constraint.admits(MTHDS_VERSION):
+            return
+        message = f"the package wants MTHDS {text}, and this is MTHDS {MTHDS_VERSION}"
+        if constraint.is_above(MTHDS_VERSION):
+            hint = "install a newer pipelex, or an older version of the package"
+            self.findings.error(path, "mthds_version_unsatisfied", message, hint)
+        else:
+            hint = f'if its methods are still right, write mthds_version = ">={MTHDS_VERSION.major}.0"'
+            self.findings.dated(path, "mthds_version_unsatisfied", f"{message}, which reads older methods too", hint)
 
     def dependencies(self, table: object) -> tuple[Dependency, ...]:
         path: Path = ("dependencies",)

@@ -49,7 +49,7 @@ def check_operator(
     check.paths(pipe)
     match pipe:
         case PipeLLM():
-            check.llm(pipe)
+            check.no_image(pipe)
         case PipeStructure():
             check.structure(pipe)
         case PipeImgGen():
@@ -57,7 +57,7 @@ def check_operator(
         case PipeExtract():
             check.extract(pipe)
         case PipeSearch():
-            check.gives(pipe, "native.SearchResult", "a PipeSearch makes a SearchResult")
+            check.search(pipe)
         case PipeJudge():
             JudgeCheck(code, site, concepts).judge(pipe)
         case PipeCompose():
@@ -80,19 +80,6 @@ class _OperatorCheck(Check):
                 root, dot, _ = dotted.partition(".")
                 if dot and root in pipe.inputs:
                     self.reach(pipe, dotted, self.at(*path), is_strict=isinstance(pipe, PipeDocGen))
-
-    def llm(self, pipe: PipeLLM) -> None:
-        """Rule 47, and the variables of a system prompt inherited from another file."""
-        self.no_image(pipe)
-        own = (self.site.pipes[self.code], self.site.bundle)
-        is_inherited = not any(getattr(holder, "system_prompt", None) is not None for holder in own)
-        if pipe.system_prompt is None or not is_inherited or template_fault(pipe.system_prompt, "llm_prompt"):
-            return
-        for root in analyse(pipe.system_prompt, "llm_prompt").roots:
-            if root not in pipe.inputs:
-                message = f"the system prompt of the domain reads '{root}', which is not an input"
-                hint = "declare it as an input, or give the pipe a system prompt of its own"
-                self.error(self.at("inputs"), "missing_input_variable", message, hint)
 
     def no_image(self, pipe: PipeLLM | PipeStructure) -> None:
         """Rule 47."""
@@ -118,7 +105,14 @@ class _OperatorCheck(Check):
                 self.error(self.at("inputs", name), "input_stuff_spec_mismatch", message, "declare it as a Text")
 
     def extract(self, pipe: PipeExtract) -> None:
-        """Rule 56: the input can be read."""
+        """Rule 56: the input can be read, and what is asked of the extraction can be had here."""
+        if pipe.page_image_captions:
+            hint = "drop page_image_captions, and describe the images with a PipeLLM"
+            self.error(self.at("page_image_captions"), "pipe_validation", "no model here writes captions", hint)
+        for key in ("render_js", "include_raw_html"):
+            if getattr(pipe, key):
+                message = f"'{key}' changes nothing: it is for web pages, which are not read by this version"
+                self.warn(self.at(key), "pipe_validation", message, "drop it, and give a PDF of the page")
         for name, slot in pipe.inputs.items():
             if not self._is_readable(slot.concept):
                 message = f"a PipeExtract reads a Document or an Image; '{name}' is {self.site.short(slot.concept)}"
@@ -136,6 +130,18 @@ class _OperatorCheck(Check):
             hint = f'write output = "{word}", or a concept that refines it'
             self.error(self.at("output"), "inadequate_output_concept", message, hint)
 
+    def search(self, pipe: PipeSearch) -> None:
+        """Rule 57: another structure than a SearchResult may be filled, which the strict profile does not know."""
+        ref = pipe.output.concept
+        if self.concepts.root(ref).startswith("native."):
+            self.gives(pipe, "native.SearchResult", "a PipeSearch makes a SearchResult")
+            return
+        message = (
+            f"'{self.code}': a PipeSearch makes a SearchResult; only some search models fill {self.site.short(ref)}"
+        )
+        hint = 'write output = "SearchResult" and fill the structure with a PipeLLM, to run with any search model'
+        self.site.findings.dated(self.at("output"), "inadequate_output_concept", message, hint)
+
     def template(self, pipe: PipeCompose) -> None:
         """Rule 59: a template makes a text or an Html."""
         ref = pipe.output.concept
@@ -148,13 +154,19 @@ class _OperatorCheck(Check):
     def document(self, pipe: PipeDocGen, document_formats: Collection[str]) -> None:
         """Rule 61."""
         self.gives(pipe, "native.Document", "a PipeDocGen makes a Document")
-        if pipe.format not in document_formats:
+        if pipe.format == "xlsx" and pipe.template_file is not None:
+            message = "an Excel file is laid out from the inputs: no template of one is read"
+            self.error(self.at("template_file"), "pipe_factory", message, "drop 'template_file', or make a pdf")
+        if pipe.format in document_formats:
+            return
+        if pipe.format in _EXTRA:
+            # The one that is asked to write the file may be a worker, elsewhere.
+            message = f"nothing is installed here that makes a {pipe.format}: only a worker that has it can"
+            self.warn(self.at("format"), "pipe_factory", message, 'pip install "pipelex[documents]"')
+        else:
             there = ", ".join(kind for kind in DOCUMENT_FORMATS if kind in document_formats)
-            message = f"nothing is installed here that makes a {pipe.format}"
             hint = f"the formats that can be made are {there or ', '.join(_EXTRA)}"
-            if pipe.format in _EXTRA:
-                hint = 'pip install "pipelex[documents]"'
-            self.error(self.at("format"), "pipe_factory", message, hint)
+            self.error(self.at("format"), "pipe_factory", f"nothing here makes a {pipe.format}", hint)
 
 
 def _templates(pipe: Pipe) -> Iterator[tuple[_Keys, str, str]]:

@@ -12,7 +12,10 @@ from pipelex.values.concepts import Concept, Concepts
 
 
 class CrateKey:
-    """A crate as the key of a cache: equal when the fingerprint and the main pipe are, whatever the size."""
+    """A crate as the key of a cache: equal when its fingerprint and what that leaves out are.
+
+    The same method in two folders has one fingerprint, and messages name its files.
+    """
 
     __slots__ = ("crate",)
 
@@ -26,7 +29,10 @@ class CrateKey:
         if not isinstance(other, CrateKey):
             return NotImplemented
         mine, theirs = self.crate, other.crate
-        return mine.fingerprint == theirs.fingerprint and mine.main_pipe == theirs.main_pipe
+        return mine is theirs or (
+            (mine.fingerprint, mine.main_pipe) == (theirs.fingerprint, theirs.main_pipe)
+            and (mine.source_map, mine.domains) == (theirs.source_map, theirs.domains)
+        )
 
 
 def slice_of(crate: LibraryCrate, pipe: str) -> LibraryCrate:

@@ -134,6 +134,11 @@ class Constraint:
             return False
         return all(bound.admits(version) for bound in self.bounds)
 
+    def is_above(self, version: Version) -> bool:
+        """Whether only versions after that one can satisfy it."""
+        lower = (bound for bound in self.bounds if isinstance(bound, _Bound) and bound.sign in (">", ">=", "=="))
+        return any(bound.version >= version and not bound.admits(version) for bound in lower)
+
     def __str__(self) -> str:
         return self.text
 

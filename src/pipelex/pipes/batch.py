@@ -49,8 +49,9 @@ async def run_batch_over(
     found = memory.get(over)
     if found is None:
         raise PipeError(f"'{execution.code}' runs over '{over}', which is not there")
-    if isinstance(found, Absence):
-        return PipeResult(outcome=Value(concept=execution.library.produced(branch).concept, data=[]))
+    if isinstance(found, Absence) or found.note is not None:
+        note = found if isinstance(found, Absence) else found.note
+        return PipeResult(outcome=Value(concept=execution.library.produced(branch).concept, data=[], note=note))
     if not isinstance(found.data, list):
         raise PipeError(f"'{execution.code}' runs over '{over}', which is not a list")
     inputs = execution.library.pipe(branch).inputs

@@ -24,6 +24,7 @@ from pipelex.pipes.requests import (
     Reply,
     ReplyT,
     Request,
+    SearchObjectRequest,
     SearchReply,
     SearchRequest,
     TextReply,
@@ -59,7 +60,7 @@ def mock_reply(request: Request[ReplyT]) -> Reply:
     match request:
         case TextRequest():
             return TextReply(text="This is a mock text.")
-        case ObjectRequest():
+        case ObjectRequest() | SearchObjectRequest():
             return ObjectReply(data=mock(request.output_schema))
         case ObjectListRequest():
             count = _ITEMS if request.count is None else request.count

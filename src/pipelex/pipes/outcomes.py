@@ -43,20 +43,38 @@ def check_inputs(execution: Execution) -> Absence | None:
 
 def skipped(execution: Execution, cause: Absence) -> Outcome:
     """The outcome of a pipe that does not run because an input is absent: an absence, or an empty list."""
-    if execution.output.is_list:
-        return Value(concept=execution.output.concept, data=[])
-    return Absence(
+    absence = Absence(
         variable=execution.code,
         absent="skipped",
         reason=f"'{execution.code}' was skipped: its input '{cause.variable}' is absent",
         producer=execution.code,
         upstream=cause,
     )
+    return emptied(execution.output, absence)
+
+
+def emptied(slot: Slot, outcome: Outcome) -> Outcome:
+    """The outcome; an absence where a list is declared is an empty list with a note, whatever the declared count."""
+    if isinstance(outcome, Absence) and slot.is_list:
+        return Value(concept=slot.concept, data=[], note=outcome)
+    return outcome
 
 
 def promised(execution: Execution) -> Value:
     """A mock of what the pipe declares: what a dry run goes on with where it cannot go through the pipe."""
     return fitted(execution, mock(slot_schema(execution.output, execution.concepts)))
+
+
+def reads_made_up(execution: Execution) -> bool:
+    """Whether a dry run made up an input of which no declaration tells the fields: what the pipe reads is not there."""
+    values = execution.memory.root.values()
+    return any(_is_untold(value, execution.concepts) for value in values)
+
+
+def _is_untold(value: Value, concepts: Concepts) -> bool:
+    if concepts.is_a(value.concept, "native.JSON"):
+        return True
+    return concepts.is_open(value.concept) and not value.components
 
 
 def fitted(execution: Execution, data: JsonValue, slot: Slot | None = None) -> Value:
@@ -82,8 +100,8 @@ def check_outcome(execution: Execution, outcome: Outcome) -> None:
         fault = f"is a {code_of(outcome.concept)}"
     elif slot.is_list != outcome.is_list and (slot.is_list or slot.concept not in SHAPELESS):
         fault = "is a list" if outcome.is_list else "is not a list"
-    elif slot.count is not None and isinstance(outcome.data, list) and len(outcome.data) != slot.count:
-        fault = f"has {len(outcome.data)} items"
+    elif _is_miscounted(outcome, slot) and outcome.note is None:
+        fault = f"has {_count(outcome)} items"
     if fault is not None:
         raise OutputError(f"the result of '{execution.code}' {fault}; it declares {_spoken(slot)}")
 
@@ -94,9 +112,17 @@ def _unfit(value: Value, slot: Slot, concepts: Concepts) -> str | None:
         return f"must be {_spoken(slot)}, and is a {code_of(value.concept)}"
     if slot.is_list and not isinstance(value.data, list):
         return f"must be {_spoken(slot)}, and is a single one"
-    if slot.count is not None and isinstance(value.data, list) and len(value.data) != slot.count:
-        return f"must be {_spoken(slot)}, and has {len(value.data)}"
+    if _is_miscounted(value, slot):
+        return f"must be {_spoken(slot)}, and has {_count(value)}{_chain(value.note)}"
     return None
+
+
+def _is_miscounted(value: Value, slot: Slot) -> bool:
+    return slot.count is not None and value.is_list and _count(value) != slot.count
+
+
+def _count(value: Value) -> int:
+    return len(value.data) if isinstance(value.data, list) else 1
 
 
 def _refusal(execution: Execution, message: str) -> InputError | PipeError:

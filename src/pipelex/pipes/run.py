@@ -34,7 +34,7 @@ from pipelex.pipes.function import run_function
 from pipelex.pipes.img_gen import run_img_gen
 from pipelex.pipes.judge import run_judge
 from pipelex.pipes.llm import run_llm
-from pipelex.pipes.outcomes import check_inputs, check_outcome, skipped
+from pipelex.pipes.outcomes import check_inputs, check_outcome, emptied, promised, reads_made_up, skipped
 from pipelex.pipes.parallel import run_parallel
 from pipelex.pipes.port import Host, PipeCall, PipeResult, Plan
 from pipelex.pipes.search import run_search
@@ -86,6 +86,12 @@ async def _run(call: PipeCall, library: Library, plan: Plan, host: Host) -> Pipe
         if not plan.is_dry:
             raise halt.error from None
         result = halt.instead()
+    except PipelexError as error:
+        # A pipe that was called has put its path in; what this one reads itself may be made up.
+        if error.pipe_path or not plan.is_dry or not reads_made_up(execution):
+            raise
+        result = PipeResult(outcome=promised(execution))
+    result = result.model_copy(update={"outcome": emptied(output, result.outcome)})
     # Operators fit their own results. Old methods declare `X` for a batch that gives `X[]`.
     if isinstance(pipe, CONTROLLERS) and (output.is_list or not isinstance(pipe, PipeBatch)):
         check_outcome(execution, result.outcome)

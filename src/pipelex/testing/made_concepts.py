@@ -180,6 +180,13 @@ class ConceptWriter:
     def is_text(self, concept: str) -> bool:
         return self.root(concept) in ("Text", "Markdown")
 
+    def may_show(self, concept: str) -> bool:
+        """Whether a value of that concept may hold an image, which a printed page would have to fetch."""
+        root = self.root(concept)
+        if root in ("Image", "Page", "Composite"):
+            return True
+        return any(each.concept is not None and self.may_show(each.concept) for each in self.fields(root).values())
+
     # Inputs
 
     def given(self) -> dict[str, Held]:

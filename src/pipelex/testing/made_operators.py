@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn
 
-from pipelex.testing.made_concepts import BOUND, ConceptWriter, Env, FieldSpec, Held, Made, table, toml
+from pipelex.testing.made_concepts import BOUND, Env, FieldSpec, Held, Made, table, toml
+from pipelex.testing.made_functions import TALLY, TALLY_FIELDS
+from pipelex.testing.made_templates import TemplateWriter
 
 _ASKED: Final = ("Text", "Text", "Number", "YesNo", "Date", "Time", "Html", "JSON", "Markdown", "SearchResult")
 """Natives that a language model may be asked for."""
@@ -46,7 +47,7 @@ _COMPUTED: Final = {
 }
 
 
-class OperatorWriter(ConceptWriter):
+class OperatorWriter(TemplateWriter):
     """Writes operators; `blocks` are the pipes so far, callees first."""
 
     def __init__(self, draw: DrawFn, operators: tuple[str, ...]) -> None:
@@ -80,8 +81,8 @@ class OperatorWriter(ConceptWriter):
         writers: list[Callable[[Env, Held], Made]] = [self.llm, self.llm]
         aim = want or self._special(env, limit) or self.aim(min(limit, 1))
         root = self.root(aim.concept)
-        if root in ("Image", "Page"):
-            return (self.img_gen if root == "Image" else self.extract)(env, aim)
+        if (only := {"Image": self.img_gen, "Page": self.extract, "Document": self.doc_gen}.get(root)) is not None:
+            return only(env, aim)
         if aim.depth == 0 and (self.is_text(root) or root == "Html"):
             writers += [self.template]
         if aim.depth == 0 and root in self.structures:
@@ -90,82 +91,42 @@ class OperatorWriter(ConceptWriter):
             writers += [self.search, self.search]
         if root in ("YesNo", "Choice", "Rating") and aim.depth == 0 and "PipeJudge" in self.operators:
             writers += [self.judge, self.judge]
-        if not self.is_text(root) and self._texts(env) and "PipeStructure" in self.operators:
+        if not self.is_text(root) and self.texts(env) and "PipeStructure" in self.operators:
             writers += [self.structure, self.structure]
+        if "PipeFunc" in self.operators and self._function(aim):
+            writers += [self.function, self.function]
         return self.pick(writers)(env, aim)
 
     def _special(self, env: Env, limit: int) -> Held | None:
         """What only some operators give."""
         found: list[Held] = []
-        if "PipeExtract" in self.operators and limit and self._files(env):
-            found += [Held("Page", 1)] * 2
+        if "PipeExtract" in self.operators and limit and self.files(env):
+            found += [Held("Page", 1)] * 4
         if "PipeImgGen" in self.operators:
             found += [Held("Image"), *([Held("Image", 1, count=2)] if limit else [])]
         if "PipeJudge" in self.operators:
             found += [Held("Choice"), Held("Rating"), Held("YesNo")]
-        return self.pick(found) if found and self.chance(1, 4) else None
-
-    def _files(self, env: Env) -> list[str]:
-        return [
-            name for name, held in env.items() if not held.depth and self.root(held.concept) in ("Image", "Document")
-        ]
-
-    def _texts(self, env: Env) -> list[str]:
-        return [name for name, held in env.items() if not held.depth and self.is_text(held.concept)]
+        if "PipeSearch" in self.operators:
+            found.append(Held("SearchResult"))
+        if "PipeDocGen" in self.operators:
+            found += [Held("Document")] * 3
+        if "PipeFunc" in self.operators:
+            found += [Held(TALLY), *([Held("Text", 1)] if limit else [])]
+        if not found or not self.chance(1, 3):
+            return None
+        aim = self.pick(found)
+        if aim.concept == TALLY:
+            self.structures.setdefault(TALLY, dict(TALLY_FIELDS))
+        return aim
 
     def finish(
         self, kind: str, code: str, env: Env, used: Mapping[str, str], gives: Held, lines: Sequence[str]
     ) -> Made:
         """Declare an operator that reads names with these marks of presence; without a plain one it is skipped."""
         is_lifted = any(env[name].may_lack and not mark for name, mark in used.items())
-        gives = replace(gives, may_lack=is_lifted and not gives.depth)
+        gives = replace(gives, may_lack=(gives.may_lack or is_lifted) and not gives.depth)
         made = Made(code, {name: env[name] for name in used}, gives)
         return self.declare(made, kind, lines, {name: env[name].slot(mark) for name, mark in used.items()})
-
-    def mark(self, held: Held) -> str:
-        """How an operator declares that it reads something: plain, optional, or asserted."""
-        return self.pick(("?", "?", "?", "", "", "!")) if held.may_lack else ""
-
-    def told(self, env: Env, *, is_prompt: bool, least: int = 0, files: bool = True) -> tuple[dict[str, str], str]:
-        """Names to read with their marks, and a template that reads each."""
-        names = [name for name in env if files or name not in self._files(env)]
-        chosen = self.draw(st.lists(st.sampled_from(names), min_size=least, max_size=3, unique=True)) if names else []
-        used = {name: self.mark(env[name]) for name in chosen}
-        return used, " / ".join(
-            ["Do it", *(self.shown(name, env[name], mark, is_prompt) for name, mark in used.items())]
-        )
-
-    def shown(self, name: str, held: Held, mark: str, is_prompt: bool) -> str:
-        """A piece of template that prints a value."""
-        if mark == "?":
-            inside = self.pick(self._prints(name, held, is_prompt))
-            return self.pick((f"@?{name}", f"{{% if {name} %}}{inside}{{% else %}}none{{% endif %}}"))
-        return self.pick(self._prints(name, held, is_prompt))
-
-    def _prints(self, name: str, held: Held, is_prompt: bool) -> list[str]:
-        found = [f"${name}.", f"@{name}", f"{{{{ {name} }}}}"]
-        if held.depth:
-            inner = "each" if held.depth == 1 else "each | length"
-            found += [
-                f"{{% for each in {name} %}}{{{{ loop.index }}}}={{{{ {inner} }}}};{{% endfor %}}",
-                f"{{{{ {name} | length }}}} {{{{ {name}.items | length }}}}",
-            ]
-            return found
-        if self.is_text(held.concept):
-            found += [f"{{{{ {name}.text | upper }}}}", f"{{{{ {name}.text[:5] }}}}"]
-        if self.root(held.concept) == "Number":
-            found += [f"{{{{ {name}.number + 1 }}}}", f"{{{{ 10 // {name}.number }}}}"]
-        if self.root(held.concept) == "Page" and is_prompt:
-            found.append(f"{{{{ {name}.text_and_images.text }}}}")
-        for code, each in self.fields(held.concept).items():
-            read = f"{name}.{code}"
-            if each.type in ("date", "datetime", "time"):
-                found.append(f"{{{{ {read}.isoformat() if {read} else '-' }}}}")
-            elif each.type == "list":
-                found.append(f"{{% for each in {read} or [] %}}[{{{{ each }}}}]{{% endfor %}}")
-            elif self.root(held.concept) not in ("Image", "Document"):
-                found += [f"${read}", f"@?{read}"]
-        return found
 
     def llm(self, env: Env, gives: Held) -> Made:
         """Ask a language model."""
@@ -189,7 +150,7 @@ class OperatorWriter(ConceptWriter):
 
     def structure(self, env: Env, gives: Held) -> Made:
         """Fill a structure from one text."""
-        name = self.pick(self._texts(env))
+        name = self.pick(self.texts(env))
         return self.finish("PipeStructure", self.fresh("fill"), env, {name: ""}, gives, [])
 
     def search(self, env: Env, gives: Held) -> Made:
@@ -209,9 +170,39 @@ class OperatorWriter(ConceptWriter):
 
     def extract(self, env: Env, gives: Held) -> Made:
         """Read the pages of a file."""
-        name = self.pick(self._files(env))
+        name = self.pick(self.files(env))
         views = f"page_views = {toml(self.chance(1, 2))}"
         return self.finish("PipeExtract", self.fresh("read"), env, {name: ""}, gives, [views])
+
+    def doc_gen(self, env: Env, gives: Held) -> Made:
+        """Make a file: a workbook, or now and then a page printed from its inputs or from a template."""
+        printed = {name: held for name, held in env.items() if not self.may_show(held.concept)}
+        lines = ['format = "xlsx"']
+        if not self.chance(1, 3):
+            used = self.some(env)
+        elif self.chance(1, 2):
+            used, lines = self.some(printed), ['format = "pdf"']
+        else:
+            used, template = self.told(printed, is_prompt=False)
+            lines = ['format = "pdf"', f"template = {toml(f'<h1>Made</h1><p>{template}</p>')}"]
+        told = [name for name in used if self.is_text(env[name].concept) and not env[name].depth and used[name] != "?"]
+        if self.chance(1, 3):
+            lines.append(f"filename = {toml(f'made ${self.pick(told)}' if told else 'made / file')}")
+        return self.finish("PipeDocGen", self.fresh("print"), env, used, gives, lines)
+
+    def function(self, env: Env, gives: Held) -> Made:
+        """Call a function."""
+        name = self.pick(self._function(gives))
+        gives = replace(gives, may_lack=name == "made_perhaps")
+        return self.finish("PipeFunc", self.fresh("call"), env, self.some(env), gives, [f'function_name = "{name}"'])
+
+    def _function(self, aim: Held) -> tuple[str, ...]:
+        """The functions of `made_functions` that give that."""
+        if aim.concept == TALLY and not aim.depth:
+            return ("made_tally",)
+        if not self.is_text(aim.concept) or aim.count is not None:
+            return ()
+        return ("made_parts",) if aim.depth else ("made_told", "made_perhaps")
 
     def judge(self, env: Env, gives: Held) -> Made:
         """Ask a typed question."""

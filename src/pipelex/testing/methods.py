@@ -18,8 +18,18 @@ from pydantic import JsonValue
 from pipelex.testing.made_concepts import CHOICES, Env, FieldSpec, Held, Made, table, toml
 from pipelex.testing.made_operators import OperatorWriter
 
-OPERATORS: Final = ("PipeLLM", "PipeStructure", "PipeImgGen", "PipeExtract", "PipeSearch", "PipeJudge", "PipeCompose")
-"""The operators that `methods` may use."""
+OPERATORS: Final = (
+    "PipeLLM",
+    "PipeStructure",
+    "PipeFunc",
+    "PipeImgGen",
+    "PipeExtract",
+    "PipeSearch",
+    "PipeJudge",
+    "PipeCompose",
+    "PipeDocGen",
+)
+"""The operators that `methods` may use. A PipeFunc calls functions of `pipelex.testing.made_functions`."""
 DOMAIN: Final = "made"
 _LEVELS: Final = 3
 

@@ -10,22 +10,6 @@ from pydantic import JsonValue
 from pipelex.values.frozen import Frozen
 
 
-class Value(Frozen):
-    """A content with its concept. `data` is an object, or an array for a list (then `concept` is the item's).
-
-    `components` are the concepts of the components of a Composite, which no declaration tells.
-    """
-
-    concept: str
-    data: JsonValue
-    components: dict[str, str] = {}
-
-    @property
-    def is_list(self) -> bool:
-        """Whether this is a list of contents."""
-        return isinstance(self.data, list)
-
-
 class Absence(Frozen):
     """Why a name has no value (MTHDS section 7.4)."""
 
@@ -34,6 +18,24 @@ class Absence(Frozen):
     reason: str
     producer: str | None = None
     upstream: Absence | None = None
+
+
+class Value(Frozen):
+    """A content with its concept. `data` is an object, or an array for a list (then `concept` is the item's).
+
+    `components` are the concepts of the components of a Composite, which no declaration tells. `note` says why a list
+    is empty when what should have filled it did not run: a list is never absent (MTHDS section 7.4).
+    """
+
+    concept: str
+    data: JsonValue
+    components: dict[str, str] = {}
+    note: Absence | None = None
+
+    @property
+    def is_list(self) -> bool:
+        """Whether this is a list of contents."""
+        return isinstance(self.data, list)
 
 
 Outcome = Value | Absence
