@@ -1,5 +1,7 @@
 import asyncio
 import base64
+import contextlib
+from datetime import timedelta
 
 import pytest
 
@@ -120,3 +122,35 @@ async def test_the_checked_address_is_the_one_that_is_called(blobs, site, monkey
     monkeypatch.setattr(fetch, "_public_address", resolve)
     port = base.rpartition(":")[2]
     assert (await read_url(f"http://docs.example.com:{port}/x.txt", blobs, GUARDED)).data == b"pinned"
+
+
+async def test_a_site_that_trickles_is_given_up(blobs):
+    """The time holds for the whole file: each byte on its own comes quickly enough."""
+
+    async def trickle(reader, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not reader.at_eof():
+                writer.write(b"x")
+                await writer.drain()
+                await asyncio.sleep(0.02)
+        writer.close()
+
+    server = await asyncio.start_server(trickle, "127.0.0.1", 0)
+    slow = OPEN.model_copy(update={"fetch_timeout": timedelta(seconds=0.2)})
+    with pytest.raises(ProviderDownError, match="no full answer") as caught:
+        await read_url(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/a", blobs, slow)
+    assert caught.value.is_retryable
+    server.close()
+
+
+async def test_messages_show_neither_the_query_nor_the_credentials_of_a_url(blobs, site):
+    base, answers = site
+    answers["/gone?sig=canary-of-a-url"] = answers["/gone"] = http(b"", "X: y", "404 Not Found")
+    address = base.replace("://", "://user:canary-of-a-password@")
+    with pytest.raises(DocumentError) as caught:
+        await read_url(f"{address}/gone?sig=canary-of-a-url", blobs, OPEN)
+    assert "canary" not in caught.value.render()
+    assert "/gone?..." in (caught.value.where or "")
+    with pytest.raises(DocumentError, match="not a valid url"):
+        await read_url("http://[::1/a?sig=x", blobs, OPEN)

@@ -46,6 +46,55 @@ class Blobs(Protocol):
         ...
 
 
+class Objects(Protocol):
+    """Keeps bytes under keys. A key always stands for the same bytes: what is there is not written again.
+
+    `place` is where they are, and `setting` what says so, for messages.
+    """
+
+    place: str
+    setting: str
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Keep `data`, durably. What is there already counts as stored now. Raises ConfigError or a retryable error."""
+        ...
+
+    async def get(self, key: str) -> bytes | None:
+        """Read what is kept under `key`; None when nothing is. Raises ConfigError or a retryable error."""
+        ...
+
+
+class StoredBlobs:
+    """Keeps each blob as the object `<2 first hex digits>/<sha256>.<extension>`."""
+
+    def __init__(self, objects: Objects) -> None:
+        self.objects = objects
+
+    async def put(self, data: bytes, *, mime_type: str | None, filename: str | None = None) -> str:
+        """Store `data`, durably, unless it is there already."""
+        reference = reference_to(data, mime_type=mime_type, filename=filename)
+        await self.objects.put(_key(reference), data)
+        return str(reference)
+
+    async def get(self, reference: str) -> bytes:
+        """Read a blob and check its digest."""
+        parsed = parse_reference(reference)
+        data = await self.objects.get(_key(parsed))
+        if data is None:
+            raise DocumentError(
+                f"the stored file {parsed} is not here",
+                where=self.objects.place,
+                hint=f"submitter and workers must share one storage: check {self.objects.setting} on each machine",
+            )
+        if hashlib.sha256(data).hexdigest() != parsed.digest:
+            raise DocumentError(
+                f"the stored file {parsed} has been altered where it is kept",
+                where=f"{self.objects.place}/{_key(parsed)}",
+                hint="delete it, and give the original file again",
+            )
+        return data
+
+
 class Reference(NamedTuple):
     """The parts of `pipelex-storage://<sha256>.<extension>`."""
 
@@ -70,6 +119,11 @@ def parse_reference(text: str) -> Reference:
             hint="a reference is pipelex-storage://<sha256>.<extension>; give the file again to store it anew",
         )
     return Reference(found["digest"], found["extension"])
+
+
+def _key(reference: Reference) -> str:
+    # Both parts are matched by a closed pattern (hex digits, letters): no reference can leave the store.
+    return f"{reference.digest[:2]}/{reference.digest}.{reference.extension}"
 
 
 def reference_to(data: bytes, *, mime_type: str | None, filename: str | None = None) -> Reference:

@@ -1,83 +1,84 @@
-"""Blobs in a folder of this machine: written whole or not at all, verified when read. Runs on every side."""
+"""Objects in a folder of this machine, written whole or not at all; and blobs kept there. Runs on every side."""
 
 from __future__ import annotations
 
 import asyncio
-import hashlib
+import contextlib
 import os
-import tempfile
 from pathlib import Path
+from secrets import token_hex
 
-from pipelex.errors import DocumentError
-from pipelex.storage.blobs import Reference, parse_reference, reference_to
+from pipelex.errors import ConfigError
+from pipelex.storage.blobs import StoredBlobs
 
 
-class LocalBlobs:
-    """Keeps each blob as `<root>/<2 first hex digits>/<sha256>.<extension>`."""
+class LocalObjects:
+    """Keeps each object as the file `<root>/<key>`, shared by every process that sees the folder."""
+
+    def __init__(self, root: Path, *, setting: str = "local_storage_path of [storage]") -> None:
+        self.root = root.absolute()
+        self.place = str(self.root)
+        self.setting = setting
+
+    async def put(self, key: str, data: bytes) -> None:
+        """Write the file, unless it is there with the same size: then it only gets a new date."""
+        await asyncio.to_thread(self._put, key, data)
+
+    async def get(self, key: str) -> bytes | None:
+        """Read the file."""
+        return await asyncio.to_thread(self._get, key)
+
+    def _put(self, key: str, data: bytes) -> None:
+        file = self.root / key
+        try:
+            if file.is_file() and file.stat().st_size == len(data):
+                # The time of last use is what a clean-up can go by.
+                with contextlib.suppress(PermissionError):
+                    os.utime(file)
+            else:
+                _write_whole(file, data)
+        except OSError as error:
+            raise ConfigError(
+                f"{len(data)} bytes cannot be written under {self.root}: {error.strerror or error}",
+                hint=f"check the space and the rights of this folder, or change {self.setting}",
+            ) from error
+
+    def _get(self, key: str) -> bytes | None:
+        try:
+            return (self.root / key).read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise ConfigError(
+                f"{key} cannot be read under {self.root}: {error.strerror or error}",
+                hint=f"check the rights of this folder, or change {self.setting}",
+            ) from error
+
+
+class LocalBlobs(StoredBlobs):
+    """Blobs in a folder of this machine."""
 
     def __init__(self, root: Path) -> None:
-        self.root = root
-
-    async def put(self, data: bytes, *, mime_type: str | None, filename: str | None = None) -> str:
-        """Store `data`, durably, unless it is there already."""
-        return await asyncio.to_thread(self._put, data, mime_type, filename)
-
-    async def get(self, reference: str) -> bytes:
-        """Read a blob and check its digest."""
-        return await asyncio.to_thread(self._get, parse_reference(reference))
-
-    def _path(self, reference: Reference) -> Path:
-        # Both parts are matched by a closed pattern (hex digits, letters): no reference can leave the root.
-        return self.root / reference.digest[:2] / f"{reference.digest}.{reference.extension}"
-
-    def _put(self, data: bytes, mime_type: str | None, filename: str | None) -> str:
-        reference = reference_to(data, mime_type=mime_type, filename=filename)
-        path = self._path(reference)
-        if path.is_file() and path.stat().st_size == len(data):
-            return str(reference)
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            _write(path, data)
-        except OSError as error:
-            raise DocumentError(
-                f"cannot store a file of {len(data)} bytes: {error.strerror}",
-                where=str(path.parent),
-                hint="check the space and the rights of the storage folder (local_storage_path)",
-            ) from error
-        return str(reference)
-
-    def _get(self, reference: Reference) -> bytes:
-        path = self._path(reference)
-        try:
-            data = path.read_bytes()
-        except OSError as error:
-            raise DocumentError(
-                f"the stored file {reference} is not here: {error.strerror}",
-                where=str(self.root),
-                hint="submitter and workers must share one storage: check local_storage_path on each machine",
-            ) from error
-        if hashlib.sha256(data).hexdigest() != reference.digest:
-            raise DocumentError(
-                f"the stored file {reference} has been altered on disk",
-                where=str(path),
-                hint="delete it, and give the original file again",
-            )
-        return data
+        super().__init__(LocalObjects(root))
 
 
-def _write(path: Path, data: bytes) -> None:
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".blob-")
+def _write_whole(file: Path, data: bytes) -> None:
+    """Write so that readers, and a machine that loses power, see the whole file or none."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    part = file.with_name(f"{file.name}.{token_hex(8)}.part")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with part.open("xb") as opened:
+            opened.write(data)
+            opened.flush()
+            os.fsync(opened.fileno())
+        part.replace(file)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    # Makes the rename durable, where the system lets folders be opened.
+    with contextlib.suppress(PermissionError):
+        folder = os.open(file.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from pydantic import JsonValue
 
-from pipelex.errors import DocumentError
+from pipelex.errors import PipelexError
 from pipelex.storage.blobs import SCHEME, Blobs
 from pipelex.values.concepts import Concepts
 from pipelex.values.files import map_file_contents
@@ -31,7 +31,7 @@ async def produced_files(value: Value, concepts: Concepts, blobs: Blobs) -> dict
     for reference, name in references.items():
         try:
             data = await blobs.get(reference)
-        except DocumentError:
+        except PipelexError:
             continue
         files[_free_name(name, reference, files)] = data
     return files

@@ -6,10 +6,63 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from pipelex.values.durations import Duration
 from pipelex.values.frozen import Frozen
+
+Method = Literal["local", "s3", "gcp"]
+"""A folder, a bucket of S3 or of what speaks like it, a bucket of Google Cloud Storage."""
+
+
+class S3Bucket(Frozen):
+    """A bucket of S3, or of a store that speaks like it at `endpoint`. Keys of objects start with `prefix`.
+
+    The `…_env` settings name the environment variables of the credentials. When these are not set, the roles of the
+    machine are asked (web identity, container, instance).
+    """
+
+    bucket_name: str = ""
+    region: str = ""
+    prefix: str = ""
+    endpoint: str = ""
+    access_key_id_env: str = "AWS_ACCESS_KEY_ID"
+    secret_access_key_env: str = "AWS_SECRET_ACCESS_KEY"
+    session_token_env: str = "AWS_SESSION_TOKEN"
+    uri_format: str | None = None
+    """Accepted for older files and unused, as the next one: an object is always named by its digest."""
+    signed_urls_lifespan_seconds: int | Literal["disabled"] | None = None
+
+
+class GcpBucket(Frozen):
+    """A bucket of Google Cloud Storage. Keys of objects start with `prefix`.
+
+    `credentials_file_env` names the environment variable that holds the path of the credentials file. When it is not
+    set, the defaults of Google are tried: GOOGLE_APPLICATION_CREDENTIALS, then the service account of the machine. With
+    `endpoint`, an emulator is spoken to, without credentials.
+    """
+
+    bucket_name: str = ""
+    prefix: str = ""
+    endpoint: str = ""
+    credentials_file_env: str = "GCP_CREDENTIALS_FILE_PATH"
+    project_id: str | None = None
+    """Accepted for older files and unused, as the next two."""
+    uri_format: str | None = None
+    signed_urls_lifespan_seconds: int | Literal["disabled"] | None = None
+
+
+class LocalFolder(Frozen):
+    """`[storage.local]`: the former place of `local_storage_path`."""
+
+    local_storage_path: str | None = None
+    uri_format: str | None = None
+
+
+def need_bucket(method: Method, s3: S3Bucket, gcp: GcpBucket) -> None:
+    """Raise ValueError when the method needs a bucket that has no name."""
+    if method != "local" and not (s3 if method == "s3" else gcp).bucket_name:
+        raise ValueError(f"method is {method!r}, and {method}.bucket_name is not set")
 
 
 class StorageSettings(Frozen):
@@ -18,13 +71,29 @@ class StorageSettings(Frozen):
     `allow_private_hosts` lets a document url reach loopback and private networks, and the proxies of the environment.
     """
 
-    method: Literal["local"] = "local"
+    method: Method = "local"
     local_storage_path: str = ".pipelex/storage"
+    local: LocalFolder = LocalFolder()
+    s3: S3Bucket = S3Bucket()
+    gcp: GcpBucket = GcpBucket()
     uri_format: str | None = None
     """Accepted for older files and unused: a blob is always named by its digest."""
     max_file_bytes: int = Field(default=100 * 1024 * 1024, gt=0)
     fetch_timeout: Duration = timedelta(seconds=60)
     allow_private_hosts: bool = False
+
+    @model_validator(mode="after")
+    def _place_is_known(self) -> StorageSettings:
+        need_bucket(self.method, self.s3, self.gcp)
+        former = self.local.local_storage_path
+        if former and "local_storage_path" in self.model_fields_set and former != self.local_storage_path:
+            raise ValueError("local_storage_path is given twice, here and under `local`: keep one")
+        return self
+
+    @property
+    def folder(self) -> str:
+        """The folder of blobs, wherever it was written."""
+        return self.local.local_storage_path or self.local_storage_path
 
 
 class PackageSettings(Frozen):
