@@ -47,7 +47,8 @@ async def _register(loaded: "Loaded") -> None:
         client = await runtime.temporal.client()
         from pipelex.temporal.namespace import register
 
-        done = await register(client, loaded.settings.temporal.search_attributes.attributes)
+        names = loaded.settings.temporal.search_attributes.attributes
+        done = await register(client, names, runtime.temporal.profile())
     if done.already:
         print(f"already registered: {', '.join(done.already)}")
     print(f"registered: {', '.join(done.added) or 'nothing new'}")

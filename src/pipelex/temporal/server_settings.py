@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
@@ -12,7 +13,11 @@ from pipelex.values.frozen import Frozen
 
 
 class TemporalLogConfig(Frozen):
-    """`[temporal.temporal_config.temporal_log_config]`: how records of workers are decorated."""
+    """`[temporal.temporal_config.temporal_log_config]`: what the log of a worker says of its workflows and activities.
+
+    `on_extra` adds their ids as fields of JSON lines, `on_message` to the text. The formatter and the prefix are those
+    of text lines; the prefix is put on what the managed loggers say.
+    """
 
     is_workflow_info_on_message: bool = False
     is_workflow_info_on_extra: bool = True
@@ -25,18 +30,13 @@ class TemporalLogConfig(Frozen):
     managed_loggers: tuple[str, ...] = ("temporalio.activity", "temporalio.workflow", "temporalio.worker._activity")
     is_dispatch_resolution_traced: bool = False
 
-    @model_validator(mode="after")
-    def _is_as_documented(self) -> TemporalLogConfig:
-        changed = [name for name, field in type(self).model_fields.items() if getattr(self, name) != field.default]
-        if changed:
-            raise ValueError(f"not supported by this version: {', '.join(changed)}. Remove the key")
-        return self
-
 
 class ServerProfile(Frozen):
-    """`[temporal.temporal_config.temporal_server_configs.<name>]`: one Temporal server. TLS is on when a key is used.
+    """`[temporal.temporal_config.temporal_server_configs.<name>]`: one Temporal server.
 
-    `api_key_id` names the environment variable that holds the key; the key itself is never a setting.
+    `api_key_id` names the environment variable that holds the key; with `secret_provider` it may also be a file, told
+    by its `/`. Without `tls`, TLS is on when there is a key, a certificate or a server name. Paths of files start at
+    the project root. `profile` names a profile of `temporal.toml`, which gives whatever is not set here.
     """
 
     description: str = ""
@@ -44,12 +44,46 @@ class ServerProfile(Frozen):
     namespace: Annotated[str, Field(min_length=1)] = "default"
     api_key_method: Literal["none", "env_var", "secret_provider"] = "none"
     api_key_id: str = ""
+    tls: bool | None = None
+    server_root_ca_cert: str = ""
+    client_cert: str = ""
+    client_private_key: str = ""
+    server_name: str = ""
+    profile: str = ""
 
     @model_validator(mode="after")
     def _key_is_named(self) -> ServerProfile:
         if self.api_key_method != "none" and not self.api_key_id:
             raise ValueError(f"api_key_method is {self.api_key_method!r} but api_key_id is empty")
         return self
+
+    @model_validator(mode="after")
+    def _tls_fits_together(self) -> ServerProfile:
+        given = [name for name in (*_FILES, "server_name") if getattr(self, name)]
+        if self.tls is False and given:
+            raise ValueError(f"tls is false, but {given[0]} is only used with TLS. Remove one of them")
+        if bool(self.client_cert) != bool(self.client_private_key) and not self.profile:
+            raise ValueError("client_cert and client_private_key are only used together. Set both, or none")
+        return self
+
+    @property
+    def key_file(self) -> str:
+        """The file that holds the key, if it is one."""
+        return self.api_key_id if self.api_key_method == "secret_provider" and "/" in self.api_key_id else ""
+
+    @property
+    def reads_files(self) -> bool:
+        """Whether a key or certificates are in files, which may change while a process runs."""
+        return bool(self.key_file or self.profile or any(getattr(self, name) for name in _FILES))
+
+    def below(self, root: Path) -> ServerProfile:
+        """The same, with the paths of files made absolute."""
+        names = [*_FILES, *(["api_key_id"] if self.key_file else [])]
+        files = {name: str(root / Path(path).expanduser()) for name in names if (path := getattr(self, name))}
+        return self.model_copy(update=files)
+
+
+_FILES = ("server_root_ca_cert", "client_cert", "client_private_key")
 
 
 class TemporalConfig(Frozen):
@@ -71,5 +105,8 @@ class TemporalConfig(Frozen):
     def _selected_exists(self) -> TemporalConfig:
         if self.selected_server not in self.temporal_server_configs:
             close = did_you_mean(self.selected_server, self.temporal_server_configs)
-            raise ValueError(f"selected_server {self.selected_server!r} is not among the servers.{close}")
+            raise ValueError(
+                f"selected_server {self.selected_server!r} is not among the servers.{close}"
+                f" Known: {', '.join(self.temporal_server_configs)}"
+            )
         return self
