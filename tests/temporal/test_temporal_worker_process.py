@@ -15,7 +15,12 @@ from typing import Any
 
 import pytest
 from temporalio.client import ActivityHandle, Client
-from temporalio.worker import PollerBehaviorAutoscaling, PollerBehaviorSimpleMaximum
+from temporalio.worker import (
+    FixedSizeSlotSupplier,
+    PollerBehaviorAutoscaling,
+    PollerBehaviorSimpleMaximum,
+    WorkerConfig,
+)
 
 from pipelex.errors import ConfigError
 from pipelex.pipes.requests import ModelSetting, TextReply, TextRequest
@@ -23,7 +28,7 @@ from pipelex.temporal.activities import activities
 from pipelex.temporal.connection import connect
 from pipelex.temporal.server import EmbeddedServer
 from pipelex.temporal.settings import ServerProfile, TemporalSettings
-from pipelex.temporal.worker import _worker, run_worker
+from pipelex.temporal.worker import _worker, chosen_duty, run_worker
 
 pytestmark = pytest.mark.server
 SCRIPT = Path(__file__).with_name("worker_process.py")
@@ -174,7 +179,7 @@ async def test_a_worker_whose_server_is_gone_still_leaves(spawn: Spawn, tmp_path
 
 
 class Silent:
-    async def perform(self, request: Any) -> Any:
+    async def perform(self, request: Any, *, key: str | None = None, checkpoint: Any = None) -> Any:
         raise AssertionError(f"nothing was to be asked, got {request}")
 
 
@@ -202,12 +207,22 @@ async def test_a_capped_queue_is_never_bypassed(client: Client) -> None:
         "worker_runtime_profiles": {"profiles": {"slow": {"max_activities_per_second": 9}}},
     }
     settings = TemporalSettings.model_validate(tables)
-    plain = _worker(client, settings, Silent(), "plain", settings.runtime_profile()).config()
-    capped = _worker(client, settings, Silent(), "capped", settings.runtime_profile()).config()
-    slow = _worker(client, settings, Silent(), "slow", settings.runtime_profile("slow")).config()
+    plain = _worker(client, settings, Silent(), "plain", chosen_duty(settings)).config()
+    capped = _worker(client, settings, Silent(), "capped", chosen_duty(settings)).config()
+    slow = _worker(client, settings, Silent(), "slow", chosen_duty(settings, profile_name="slow")).config()
     assert (plain["disable_eager_activity_execution"], plain["max_task_queue_activities_per_second"]) == (False, None)
     assert (capped["disable_eager_activity_execution"], capped["max_task_queue_activities_per_second"]) == (True, 4)
     assert (slow["disable_eager_activity_execution"], slow["max_activities_per_second"]) == (True, 9)
+
+
+def slots(config: WorkerConfig) -> tuple[int, int]:
+    """How many workflow tasks and activities a worker takes at once."""
+    tuner = config["tuner"]
+    assert tuner is not None
+    workflows, calls = tuner._get_workflow_task_slot_supplier(), tuner._get_activity_task_slot_supplier()
+    assert isinstance(workflows, FixedSizeSlotSupplier)
+    assert isinstance(calls, FixedSizeSlotSupplier)
+    return workflows.num_slots, calls.num_slots
 
 
 async def test_a_profile_decides_what_a_worker_takes_on(client: Client) -> None:
@@ -218,13 +233,13 @@ async def test_a_profile_decides_what_a_worker_takes_on(client: Client) -> None:
         "graceful_shutdown_timeout": "7s",
     }
     settings = TemporalSettings.model_validate({"worker_runtime_profiles": {"profiles": {"flows": profile}}})
-    flows = _worker(client, settings, Silent(), "flows", settings.runtime_profile("flows")).config()
+    flows = _worker(client, settings, Silent(), "flows", chosen_duty(settings, profile_name="flows")).config()
     assert flows["activities"] == []
     assert flows["workflow_task_poller_behavior"] == PollerBehaviorSimpleMaximum(2)
-    assert flows["max_concurrent_workflow_tasks"] == 2
+    assert slots(flows) == (2, 1)
     assert flows["graceful_shutdown_timeout"] == timedelta(seconds=7)
-    usual = _worker(client, settings, Silent(), "usual", settings.runtime_profile()).config()
-    assert len(usual["activities"]) == len(activities(Silent()))
+    usual = _worker(client, settings, Silent(), "usual", chosen_duty(settings)).config()
+    assert len(usual["activities"]) == len(activities(Silent())) + 1, "and the one that refuses the rest"
     assert usual["activity_task_poller_behavior"] == PollerBehaviorAutoscaling()
-    assert usual["max_concurrent_workflow_tasks"] == max(2, 8 * (os.cpu_count() or 1))
+    assert slots(usual) == (max(2, 8 * (os.cpu_count() or 1)), 200)
     assert usual["sticky_queue_schedule_to_start_timeout"] == timedelta(seconds=3)

@@ -46,8 +46,9 @@ async def _serve(
 
     need_sdk()
     from pipelex.temporal.server import EmbeddedServer
+    from pipelex.temporal.worker_logs import log_on_stderr
 
-    session.logs_on_stderr()
+    log_on_stderr(loaded.settings.temporal.temporal_config.temporal_log_config)
     stop = asyncio.Event()
     with session.signals_to(stop):
         session.say("starting the Temporal server …")
@@ -84,22 +85,27 @@ async def _work(record: "ServerRecord", modules: list[str] | None, stop: "asynci
     from pipelex.app import Runtime
     from pipelex.cli import session
     from pipelex.config.load import load_settings
+    from pipelex.temporal.server_settings import ServerProfile
     from pipelex.temporal.worker import run_worker
 
     # Whatever server the configuration selects, this worker serves the one started here.
-    here = {"description": "pipelex dev", "target_host": record.address, "namespace": "default"}
-    servers = {"selected_server": "local", "temporal_server_configs": {"local": {**here, "api_key_method": "none"}}}
+    here = ServerProfile(description="pipelex dev", target_host=record.address, tls=False).model_dump()
+    servers = {"selected_server": "local", "temporal_server_configs": {"local": here}}
     loaded = load_settings(overrides={"temporal": {"temporal_config": servers}})
     temporal = loaded.settings.temporal
     runtime = Runtime.open(loaded.settings, environ=loaded.environ, functions=session.function_sources(modules, loaded))
     async with runtime:
         queues = temporal.known_task_queues()
+        await runtime.performer().warm()
         await run_worker(
             client=await runtime.temporal.client(),
             settings=temporal,
             performer=runtime.performer(),
             task_queues=queues,
+            # This worker is the only one here, whatever scope others have by default.
+            scope_name="full",
             on_ready=lambda: session.say(f"worker:   ready, queue {', '.join(queues)}; Ctrl-C stops everything"),
             stop=stop,
+            tracer=runtime.tracing.tracer if runtime.tracing else None,
         )
     session.say("worker drained")

@@ -11,14 +11,21 @@ from pydantic import Field, model_validator
 from pipelex.temporal.setting_types import Count, NotNegative, Positive, Rate, did_you_mean
 from pipelex.values.frozen import Frozen
 
+Share = Annotated[float, Field(gt=0, le=1)]
+
 
 class RuntimeProfile(Frozen):
     """`[temporal.worker_runtime_profiles.profiles.<name>]`: how much a worker takes on from each queue it polls.
 
     None leaves it open: 8 workflow tasks per core, polling that follows the load, no cap on starts per second.
+    With `resource_based`, activities start while memory and processor stay under their targets, between the minimum
+    and the maximum; with `explicit`, always up to the maximum.
     """
 
-    tuning_mode: Literal["explicit"] = "explicit"
+    tuning_mode: Literal["explicit", "resource_based"] = "explicit"
+    target_memory_usage: Share = 0.8
+    target_cpu_usage: Share = 0.9
+    min_concurrent_activities: Count = 5
     max_cached_workflows: Annotated[int, Field(ge=0)] = 2000
     max_concurrent_workflow_tasks: Count | None = None
     max_concurrent_activities: Annotated[int, Field(ge=0)] = 200
@@ -28,17 +35,16 @@ class RuntimeProfile(Frozen):
     max_activities_per_second: Rate | None = None
     # A run waits this long after its worker was killed before another worker takes it over.
     sticky_queue_schedule_to_start_timeout: Positive = timedelta(seconds=3)
-    max_heartbeat_throttle_interval: Positive = timedelta(seconds=30)
+    # A call hears that it is cancelled when it may heartbeat, so after this at the latest.
+    max_heartbeat_throttle_interval: Positive = timedelta(seconds=3)
     default_heartbeat_throttle_interval: Positive = timedelta(seconds=15)
     # Longer than a slow model call: what is cut here is paid for twice.
     graceful_shutdown_timeout: NotNegative = timedelta(seconds=120)
 
-    @model_validator(mode="before")
-    @classmethod
-    def _mode_is_supported(cls, data: Any) -> Any:
-        if isinstance(data, Mapping) and data.get("tuning_mode") == "resource_based":
-            raise ValueError("tuning_mode 'resource_based' is not supported by this version; use 'explicit'")
-        return data
+    @property
+    def takes_activities(self) -> bool:
+        """Whether a worker with this profile performs activities at all."""
+        return self.max_concurrent_activities != 0 and self.max_concurrent_activity_task_polls != 0
 
 
 class WorkerRuntimeProfiles(Frozen):
@@ -66,12 +72,18 @@ class WorkerRuntimeProfiles(Frozen):
     def _default_exists(self) -> WorkerRuntimeProfiles:
         if self.default_profile not in self.profiles:
             close = did_you_mean(self.default_profile, self.profiles)
-            raise ValueError(f"default_profile {self.default_profile!r} is not among the profiles.{close}")
+            raise ValueError(
+                f"default_profile {self.default_profile!r} is not among the profiles.{close}"
+                f" Known: {', '.join(self.profiles)}"
+            )
         return self
 
 
 class WorkerScope(Frozen):
-    """`[temporal.worker_scopes.scopes.<name>]`: which workflows and activities a worker would take."""
+    """`[temporal.worker_scopes.scopes.<name>]`: which workflows and activities a worker takes.
+
+    What the packs and the required names add up to, less the excluded names, less what is disabled as a whole.
+    """
 
     required_tasks_packs: tuple[str, ...] = ()
     required_workflows: tuple[str, ...] = ()
@@ -81,21 +93,45 @@ class WorkerScope(Frozen):
     disable_all_workflows: bool = False
     disable_all_activities: bool = False
 
-    @property
-    def is_partial(self) -> bool:
-        """Whether a worker with this scope would leave something out."""
-        excluded = self.excluded_workflows or self.excluded_activities
-        return bool(excluded) or self.disable_all_workflows or self.disable_all_activities
+
+_LLM = ("act_llm_gen_text", "act_llm_gen_object", "act_llm_gen_object_list")
+_PACKS = ("crafting", "pipe")
+BUILT_IN_SCOPES = {
+    "full": WorkerScope(required_tasks_packs=_PACKS),
+    "router": WorkerScope(required_tasks_packs=_PACKS, disable_all_activities=True),
+    "runner": WorkerScope(required_tasks_packs=_PACKS, disable_all_workflows=True),
+    "runner-llm": WorkerScope(required_activities=_LLM),
+    "runner-img-gen": WorkerScope(required_activities=("act_img_gen_images", "act_render_page_views")),
+    "runner-extract": WorkerScope(required_activities=("act_extract_gen_extract_pages", "act_render_page_views")),
+    "runner-search": WorkerScope(required_activities=("act_search_gen_sourced_answer", "act_search_gen_structured")),
+    "runner-jinja2": WorkerScope(required_activities=("act_jinja2_gen_text",)),
+}
 
 
 class WorkerScopes(Frozen):
-    """`[temporal.worker_scopes]`: every worker of this version has the scope `full`."""
+    """`[temporal.worker_scopes]`: named scopes. A table named like a built-in scope changes the keys it gives."""
 
     default_scope: str = "full"
-    scopes: dict[str, WorkerScope] = {}
+    scopes: dict[str, WorkerScope] = BUILT_IN_SCOPES
+
+    @model_validator(mode="before")
+    @classmethod
+    def _onto_the_built_in_ones(cls, data: Any) -> Any:
+        given = data.get("scopes") if isinstance(data, Mapping) else None
+        if not isinstance(given, Mapping):
+            return data
+        changed = {
+            name: {**dict(BUILT_IN_SCOPES[name]), **scope}
+            for name, scope in given.items()
+            if isinstance(scope, Mapping) and name in BUILT_IN_SCOPES
+        }
+        return {**data, "scopes": {**BUILT_IN_SCOPES, **given, **changed}}
 
     @model_validator(mode="after")
-    def _is_full(self) -> WorkerScopes:
-        if self.default_scope != "full" or ("full" in self.scopes and self.scopes["full"].is_partial):
-            raise ValueError("worker scopes other than 'full' are not supported by this version")
+    def _default_exists(self) -> WorkerScopes:
+        if self.default_scope not in self.scopes:
+            close = did_you_mean(self.default_scope, self.scopes)
+            raise ValueError(
+                f"default_scope {self.default_scope!r} is not among the scopes.{close} Known: {', '.join(self.scopes)}"
+            )
         return self
