@@ -15,8 +15,9 @@ from pipelex.pipes.requests import (
     ModelSetting,
     Request,
     TextRequest,
+    handle_of,
 )
-from pipelex.temporal.routing import REPLIES, Retry, Route, Routes, handle_of, needs, route, routes_for
+from pipelex.temporal.routing import REPLIES, Retry, Route, Routes, dispatched, needs, resolve, route, routes_for
 from pipelex.temporal.settings import TemporalSettings
 from pipelex.values.slots import Slot
 from pipelex.values.value import Memory
@@ -182,3 +183,48 @@ def test_documents_are_routed_by_their_activity_alone() -> None:
     queues = {"activity_queues": {"act_doc_gen_document": {"default": "printers"}}}
     settings = TemporalSettings.model_validate({"worker_config": queues, "queue_options": {"printers": {}}})
     assert route(routes_for(settings, found, judged), "act_doc_gen_document", None).task_queue == "printers"
+
+
+GPT = "activity_queues.act_llm_gen_text.handle_options.gpt"
+
+
+def test_each_value_says_which_layer_it_came_from() -> None:
+    settings = TemporalSettings.model_validate(LAYERED)
+    assert resolve(settings, "act_llm_gen_text", "gpt").layers == {
+        "task_queue": "activity_queues.act_llm_gen_text.by_handle.gpt",
+        "start_to_close_timeout": GPT,
+        "schedule_to_close_timeout": "queue_options.openai",
+        "schedule_to_start_timeout": "queue_options.openai",
+        "heartbeat_timeout": "queue_options.openai",
+        "initial_interval": "queue_options.openai",
+        "backoff_coefficient": "default",
+        "maximum_interval": "queue_options.openai",
+        "maximum_attempts": GPT,
+        "non_retryable_error_types": f"baseline + queue_options.openai + {GPT}",
+    }
+    other = resolve(settings, "act_llm_gen_text", "other").layers
+    assert other["task_queue"] == "activity_queues.act_llm_gen_text.default"
+    assert other["start_to_close_timeout"] == other["maximum_attempts"] == "baseline"
+    assert other["heartbeat_timeout"] == "queue_options.llm"
+    assert resolve(settings, "act_jinja2_gen_text").layers["task_queue"] == "default"
+
+
+def test_layers_travel_only_when_dispatch_is_traced() -> None:
+    quiet = routes(**LAYERED)
+    assert not any(found.layers for found in (quiet.default, *quiet.by_activity.values(), *quiet.by_handle.values()))
+    log = {"temporal_log_config": {"is_dispatch_resolution_traced": True}}
+    traced = routes(**LAYERED, temporal_config=log)
+    for activity, handles in needs(CRATE, MODELS).items():
+        for handle in (*handles, None):
+            found = route(traced, activity, handle)
+            assert found.layers
+            assert found.model_copy(update={"layers": {}}) == route(quiet, activity, handle)
+    assert Routes.model_validate_json(traced.model_dump_json(exclude_defaults=True)) == traced
+
+
+def test_a_dispatch_is_told_on_one_line() -> None:
+    found = resolve(TemporalSettings.model_validate(LAYERED), "act_llm_gen_text", "gpt")
+    assert dispatched("act_llm_gen_text", "gpt", found) == (
+        "dispatch act_llm_gen_text, handle gpt: queue openai (activity_queues.act_llm_gen_text.by_handle.gpt),"
+        f" start_to_close 0:30:00 ({GPT}), attempts 9 ({GPT}), heartbeat 0:00:45 (queue_options.openai)"
+    )

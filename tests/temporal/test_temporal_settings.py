@@ -94,7 +94,8 @@ def with_routes(activities: dict[str, Any], **queues: Any) -> dict[str, Any]:
         ({"queue_options": {"temporal_task_queue": {"retry_policy_config": {"maximum_interval": "1s"}}}}, "is below"),
         ({"worker_config": {"retry_policy_config": {"maximum_attempts": 0}}}, "maximum_attempts"),
         ({"worker_runtime_profiles": {"default_profile": "bigg", "profiles": {"big": {}}}}, "Did you mean 'big'?"),
-        ({"worker_runtime_profiles": {"profiles": {"big": {"tuning_mode": "resource_based"}}}}, "not supported"),
+        ({"worker_runtime_profiles": {"profiles": {"big": {"tuning_mode": "resource"}}}}, "resource_based"),
+        ({"worker_runtime_profiles": {"profiles": {"big": {"target_cpu_usage": 80}}}}, "target_cpu_usage"),
         (
             {"temporal_config": {"selected_server": "prd", "temporal_server_configs": {"prod": {}}}},
             "Did you mean 'prod'?",
@@ -103,13 +104,8 @@ def with_routes(activities: dict[str, Any], **queues: Any) -> dict[str, Any]:
             {"temporal_config": {"temporal_server_configs": {"prod": {"api_key_method": "env_var"}}}},
             "api_key_id is empty",
         ),
-        ({"payload_codec_config": {"is_enabled": True}}, "not supported by this version"),
-        (
-            {"temporal_config": {"temporal_log_config": {"is_dispatch_resolution_traced": True}}},
-            "is_dispatch_resolution",
-        ),
-        ({"worker_scopes": {"default_scope": "runner"}}, "not supported by this version"),
-        ({"worker_scopes": {"scopes": {"full": {"disable_all_activities": True}}}}, "not supported by this version"),
+        ({"worker_scopes": {"default_scope": "runer"}}, "Did you mean 'runner'?"),
+        ({"worker_scopes": {"scopes": {"full": {"disable_activities": True}}}}, "disable_activities"),
         ({"execution": {"child_workflows": "never"}}, "fan_out"),
         ({"payloads": {"threshold_bytes": 3_000_000}}, "threshold_bytes"),
     ],
@@ -131,7 +127,7 @@ def test_documented_tables_are_accepted_while_they_change_nothing() -> None:
             "worker_scopes": {"default_scope": "full", "scopes": {"runner": {"disable_all_workflows": True}}},
         }
     )
-    assert settings.worker_scopes.scopes["runner"].is_partial
+    assert settings.worker_scopes.scopes["runner"].disable_all_workflows
 
 
 def test_profiles_inherit_from_the_default_one() -> None:
@@ -142,7 +138,7 @@ def test_profiles_inherit_from_the_default_one() -> None:
     settings = read({"worker_runtime_profiles": {"profiles": profiles}})
     big = settings.runtime_profile("big")
     assert (big.max_cached_workflows, big.graceful_shutdown_timeout) == (9, timedelta(seconds=5))
-    assert big.max_heartbeat_throttle_interval == timedelta(seconds=30)
+    assert big.max_heartbeat_throttle_interval == timedelta(seconds=3)
     assert settings.runtime_profile().max_cached_workflows == 7
 
 

@@ -16,6 +16,7 @@ NotNegative = Annotated[Duration, Field(ge=timedelta(0))]
 Attempts = Annotated[int, Field(gt=0)] | Literal["unlimited"]
 Interval = Positive | Literal["unlimited"]
 Rate = Annotated[float, Field(gt=0)]
+PriorityKey = Annotated[int, Field(ge=1, le=5)]
 Count = Annotated[int, Field(gt=0)]
 Queue = Annotated[str, Field(min_length=1, max_length=1000)]
 

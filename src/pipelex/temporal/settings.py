@@ -9,14 +9,43 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import Field, model_validator
 
 from pipelex.errors import ConfigError
-from pipelex.temporal.payload_settings import PayloadCodecConfig, Payloads
+from pipelex.temporal.payload_settings import PayloadCodecConfig, Payloads, with_earlier_codec
 from pipelex.temporal.server_settings import ServerProfile, TemporalConfig
-from pipelex.temporal.setting_types import Attempts, Interval, NotNegative, Positive, Queue, Rate, did_you_mean
+from pipelex.temporal.setting_types import (
+    Attempts,
+    Interval,
+    NotNegative,
+    Positive,
+    PriorityKey,
+    Queue,
+    Rate,
+    did_you_mean,
+)
 from pipelex.temporal.worker_settings import RuntimeProfile, WorkerRuntimeProfiles, WorkerScopes
 from pipelex.values.frozen import Frozen
 
-SearchAttribute = Literal["PipeCode", "PipelineRunId", "SessionId", "UserId", "DomainCode"]
-SEARCH_ATTRIBUTES: tuple[SearchAttribute, ...] = get_args(SearchAttribute)
+SearchAttribute = Literal[
+    "PipeCode",
+    "PipelineRunId",
+    "SessionId",
+    "UserId",
+    "DomainCode",
+    "PipelexCostUsd",
+    "PipelexTokens",
+    "PipelexModels",
+    "PipelexStatus",
+    "CrateFingerprint",
+]
+SEARCH_ATTRIBUTES: tuple[SearchAttribute, ...] = ("PipeCode", "PipelineRunId", "SessionId", "UserId", "DomainCode")
+"""What runs are labelled with when the operator names no attribute."""
+
+SEARCH_ATTRIBUTE_TYPES: dict[str, str] = {
+    **dict.fromkeys(get_args(SearchAttribute), "Keyword"),
+    "PipelexCostUsd": "Double",
+    "PipelexTokens": "Int",
+    "PipelexModels": "KeywordList",
+}
+"""Every attribute that may be named, and its type in the namespace, as Temporal spells it."""
 
 KEYED_ACTIVITIES = (
     "act_llm_gen_text",
@@ -50,6 +79,10 @@ class RetryOverlay(Frozen):
     maximum_attempts: Attempts | None = None
     non_retryable_error_types_extra: tuple[str, ...] = ()
 
+    def scalars(self) -> dict[str, Any]:
+        """The keys that replace those of the layers above."""
+        return self.model_dump(exclude_none=True, exclude={"non_retryable_error_types_extra"})
+
 
 class RetryPolicyConfig(Frozen):
     """`[temporal.worker_config.retry_policy_config]`: the baseline of every activity."""
@@ -73,7 +106,7 @@ class RetryPolicyConfig(Frozen):
         """This policy with the keys that the overlay sets; the non-retryable types are united, in order."""
         if overlay is None:
             return self
-        scalars = overlay.model_dump(exclude_none=True, exclude={"non_retryable_error_types_extra"})
+        scalars = overlay.scalars()
         types = dict.fromkeys((*self.non_retryable_error_types, *overlay.non_retryable_error_types_extra))
         return RetryPolicyConfig(**{**dict(self), **scalars, "non_retryable_error_types": tuple(types)})
 
@@ -91,6 +124,17 @@ class ActivityQueue(Frozen):
     default: Queue | None = None
     by_handle: dict[str, Queue] = {}
     handle_options: dict[str, HandleOptions] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _handles_with_a_dot_are_quoted(cls, data: Any) -> Any:
+        for key in ("by_handle", "handle_options"):
+            tables = data.get(key) if isinstance(data, Mapping) else None
+            for name, table in tables.items() if isinstance(tables, Mapping) else ():
+                for inner, value in table.items() if isinstance(table, Mapping) else ():
+                    if inner not in HandleOptions.model_fields and (key == "by_handle" or isinstance(value, Mapping)):
+                        raise ValueError(f'{key}.{name}.{inner}: quote a name that has a dot: {key}."{name}.{inner}"')
+        return data
 
 
 class QueueOptions(Frozen):
@@ -135,12 +179,59 @@ class WorkerConfig(Frozen):
 class Execution(Frozen):
     """`[temporal.execution]`: which pipes are workflows of their own, and how batches are cut. Frozen into each run.
 
-    `batch_window` items of a batch run at a time; a batch of more than `batch_chunk` items is split into workflows.
+    `batch_window` items of a batch run at a time, and may start in one message, which the server takes up to 4 MiB; a
+    batch of more than `batch_chunk` items is split into workflows.
     """
 
     child_workflows: Literal["every_pipe", "fan_out"] = "every_pipe"
-    batch_window: Annotated[int, Field(gt=0, le=1000)] = 50
+    batch_window: Annotated[int, Field(gt=0, le=200)] = 50
     batch_chunk: Annotated[int, Field(gt=1, le=1000)] = 200
+
+
+class Lanes(Frozen, extra="allow"):
+    """`[temporal.lanes]`: how urgent runs may be. Each lane is a name and a priority key, 1 (first) to 5 (last).
+
+    Names may be added. With `fairness_by_user`, the users of a lane take turns; `fairness_weight` is how many turns
+    the runs submitted with these settings take at a time, compared with those of other submitters.
+    """
+
+    __pydantic_extra__: dict[str, PriorityKey]
+
+    interactive: PriorityKey = 1
+    normal: PriorityKey = 3
+    batch: PriorityKey = 5
+    default_lane: str = "normal"
+    fairness_by_user: bool = False
+    fairness_weight: Annotated[float, Field(ge=0.001, le=1000)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_misspelled_option(cls, data: Any) -> Any:
+        for name in data if isinstance(data, Mapping) else ():
+            if name not in cls.model_fields and (close := did_you_mean(name, _LANE_OPTIONS)):
+                raise ValueError(f"lanes.{name} is not a key of [temporal.lanes].{close}")
+        return data
+
+    @model_validator(mode="after")
+    def _default_exists(self) -> Lanes:
+        if self.default_lane not in self.priority_keys():
+            known = self.priority_keys()
+            close = did_you_mean(self.default_lane, known)
+            raise ValueError(f"default_lane {self.default_lane!r} is not a lane.{close} Known: {', '.join(known)}")
+        return self
+
+    @model_validator(mode="after")
+    def _weight_has_users(self) -> Lanes:
+        if self.fairness_weight is not None and not self.fairness_by_user:
+            raise ValueError("fairness_weight has no effect without fairness_by_user = true")
+        return self
+
+    def priority_keys(self) -> dict[str, int]:
+        """The lanes by name."""
+        return {name: key for name, key in self if name not in _LANE_OPTIONS}
+
+
+_LANE_OPTIONS = ("default_lane", "fairness_by_user", "fairness_weight")
 
 
 def _moved(data: dict[str, Any], key: str, source: Any, target: Any) -> tuple[Any, Any]:
@@ -167,6 +258,7 @@ class TemporalSettings(Frozen):
     worker_runtime_profiles: WorkerRuntimeProfiles = WorkerRuntimeProfiles()
     temporal_config: TemporalConfig = TemporalConfig()
     execution: Execution = Execution()
+    lanes: Lanes = Lanes()
     payloads: Payloads = Payloads()
     payload_codec_config: PayloadCodecConfig = PayloadCodecConfig()
     worker_scopes: WorkerScopes = WorkerScopes()
@@ -176,7 +268,7 @@ class TemporalSettings(Frozen):
     def _both_documented_places(cls, data: Any) -> Any:
         if not isinstance(data, Mapping):
             return data
-        top = dict(data)
+        top = with_earlier_codec(data)
         worker = top.get("worker_config", {})
         if isinstance(worker, WorkerConfig):
             return data
@@ -186,22 +278,26 @@ class TemporalSettings(Frozen):
 
     @model_validator(mode="after")
     def _no_orphan_queue(self) -> TemporalSettings:
-        routed = {queue: where for where, queue in self._routes()}
+        routed: dict[str, str] = {}
+        for where, queue in self._routes():
+            routed.setdefault(queue, where)
         default = self.worker_config.default_task_queue
-        for queue, where in routed.items():
-            if queue != default and queue not in self.queue_options:
-                close = did_you_mean(queue, [default, *self.queue_options])
-                raise ValueError(
-                    f"{where} names the queue {queue!r}, which no table describes.{close}"
-                    f" Add [temporal.queue_options.{queue}] (it may be empty)"
-                )
-        for queue in self.queue_options:
-            if queue != default and queue not in routed:
-                close = did_you_mean(queue, [default, *routed])
-                raise ValueError(
-                    f"queue_options.{queue} describes a queue that nothing is sent to.{close}"
-                    " Remove the table, or route an activity to it"
-                )
+        known = [default, *self.queue_options]
+        nameless = [
+            f"{where} names the queue {queue!r}, which no table describes.{did_you_mean(queue, known)}"
+            f" Add [temporal.queue_options.{queue}] (it may be empty)"
+            for queue, where in routed.items()
+            if queue not in known
+        ]
+        unused = [
+            f"queue_options.{queue} describes a queue that nothing is sent to.{did_you_mean(queue, [default, *routed])}"
+            " Remove the table, or route an activity to it"
+            for queue in self.queue_options
+            if queue != default and queue not in routed
+        ]
+        # A misspelled queue is in both lists: once is enough.
+        if wrong := nameless or unused:
+            raise ValueError("; ".join(wrong))
         return self
 
     @model_validator(mode="after")
@@ -212,7 +308,7 @@ class TemporalSettings(Frozen):
             for handle, changes in activity.handle_options.items():
                 queue = activity.by_handle.get(handle) or activity.default or self.worker_config.default_task_queue
                 options = self.queue_options.get(queue, QueueOptions())
-                where = f"worker_config.activity_queues.{name}.handle_options.{handle}"
+                where = f"activity_queues.{name}.handle_options.{handle}"
                 self._checked_retry(options.retry_policy_config, changes.retry_policy_config, where=where)
         return self
 
@@ -228,7 +324,7 @@ class TemporalSettings(Frozen):
 
     def _routes(self) -> Iterable[tuple[str, str]]:
         for name, activity in self.worker_config.activity_queues.items():
-            where = f"worker_config.activity_queues.{name}"
+            where = f"activity_queues.{name}"
             if activity.default is not None:
                 yield f"{where}.default", activity.default
             for handle, queue in activity.by_handle.items():
@@ -250,6 +346,17 @@ class TemporalSettings(Frozen):
             )
         return servers[wanted]
 
+    def priority_key(self, lane: str | None = None) -> int:
+        """The priority key of the lane of that name, or of the default one."""
+        known = self.lanes.priority_keys()
+        wanted = lane or self.lanes.default_lane
+        if wanted not in known:
+            raise ConfigError(
+                f"there is no lane {wanted!r}.{did_you_mean(wanted, known)}",
+                hint=f"known lanes: {', '.join(known)}; add {wanted} = 1 (first) to 5 (last) under [temporal.lanes]",
+            )
+        return known[wanted]
+
     def runtime_profile(self, name: str | None = None) -> RuntimeProfile:
         """The worker profile of that name, or the default one."""
         profiles = self.worker_runtime_profiles.profiles
@@ -269,6 +376,7 @@ def chosen_task_queues(settings: TemporalSettings, names: Sequence[str]) -> tupl
         if name not in known:
             raise ConfigError(
                 f"there is no task queue {name!r}.{did_you_mean(name, known)}",
-                hint=f"known queues: {', '.join(known)}; a new one needs a table [temporal.queue_options.{name}]",
+                hint=f"known queues: {', '.join(known)}; a new one needs a route under [temporal.activity_queues] and a"
+                f" table [temporal.queue_options.{name}]",
             )
     return tuple(dict.fromkeys(names)) or known[:1]
