@@ -52,12 +52,6 @@ def test_the_extraction_names_resolve(name):
     assert Deck.load([], {}).setting(extract(name)).handle == "pypdfium2-extract-pdf"
 
 
-@pytest.mark.parametrize("name", ["@azure-best-ocr", "azure-document-intelligence", "mistral-document-ai-2505"])
-def test_extraction_by_other_providers_is_refused(name):
-    with pytest.raises(ModelNotFoundError, match="not supported by this version"):
-        Deck.load([], {}).setting(extract(name))
-
-
 @pytest.mark.parametrize(
     ("key", "handle"),
     [
@@ -93,7 +87,7 @@ def test_inline_settings():
         ("$default-small", "write '@default-small'"),
         ("best-cluade", "'best-claude'"),
         ("", "not a model reference"),
-        ("claude-4.6-sonnet", "backend 'anthropic' needs the anthropic SDK, which is not supported by this version"),
+        ("docling-extract-text", "backend 'docling' needs the docling_sdk SDK, which is not supported by this version"),
     ],
 )
 def test_wrong_choices_are_explained(choice, words):

@@ -1,5 +1,7 @@
 import io
+import sys
 
+import psutil
 import pypdfium2
 import pytest
 from PIL import Image
@@ -95,7 +97,7 @@ async def test_images_and_texts_are_one_page():
         (b"\x89PNG\r\n\x1a\nrubbish", None, "image is damaged"),
         (png(100, 100)[:60], None, "image is damaged"),
         (b"PK\x03\x04", "application/msword", "application/msword"),
-        (b"<html>", "text/html", "web pages"),
+        (b"<svg xmlns='x'/>", "image/svg+xml", "svg"),
         (b"\x00\x01\xff", None, "unknown"),
     ],
 )
@@ -123,28 +125,60 @@ async def test_a_protected_pdf_is_refused():
         await read(locked)
 
 
-async def test_a_crash_of_the_reader_is_tried_once_more_then_explained(tmp_path, monkeypatch):
-    marks = tmp_path / "marks"
+def stand_in(monkeypatch, tmp_path, program: str) -> None:
+    """A reader that answers as the real one does, then does what the program says."""
     reader = tmp_path / "reader.py"
     reader.write_text(
-        "import os, sys, json\n"
-        f"open({str(marks)!r}, 'a').write('x')\n"
-        "sys.stdin.buffer.read()\n"
-        "print(json.dumps({'text': 'one', 'total': 2, 'has_view': False, 'pictures': []}), flush=True)\n"
-        "os.kill(os.getpid(), 11)\n"
+        "import json, os, sys, time\n"
+        "def say(head):\n"
+        "    text = json.dumps(head).encode()\n"
+        "    sys.stdout.buffer.write(len(text).to_bytes(8, 'big') + text)\n"
+        "    sys.stdout.flush()\n"
+        "page = {'text': 'one', 'is_from_ocr': False, 'notes': [], 'has_view': False, 'pictures': []}\n"
+        f"marks = open({str(tmp_path / 'marks')!r}, 'a')\n"
+        "sys.stdin.readline()\n" + program
     )
-    monkeypatch.setattr(module, "_READER", reader)
+    monkeypatch.setattr(module, "_COMMAND", (sys.executable, str(reader)))
+
+
+async def test_a_crash_of_the_reader_is_tried_once_more_then_explained(tmp_path, monkeypatch):
+    program = (
+        "marks.write('x'); marks.flush(); say({'total': 3})\n"
+        "for line in sys.stdin:\n"
+        "    say(page) if json.loads(line)['index'] == 0 else os.kill(os.getpid(), 11)\n"
+    )
+    stand_in(monkeypatch, tmp_path, program)
     with pytest.raises(DocumentError, match="crash at page 2"):
-        await read(b"%PDF-1.4")
-    assert marks.read_text() == "xx"
+        await read(b"%PDF-1.4", settings=DocumentSettings(processes=1))
+    assert (tmp_path / "marks").read_text() == "xx"
 
 
-async def test_a_reader_that_hangs_is_ended(tmp_path, monkeypatch):
-    reader = tmp_path / "reader.py"
-    reader.write_text("import time\ntime.sleep(600)\n")
-    monkeypatch.setattr(module, "_READER", reader)
+async def test_a_reader_that_dies_once_goes_on_where_it_stopped(tmp_path, monkeypatch):
+    program = (
+        "again = os.path.getsize(marks.name); marks.write('x'); marks.flush(); say({'total': 3})\n"
+        "for line in sys.stdin:\n"
+        "    index = json.loads(line)['index']\n"
+        "    os.kill(os.getpid(), 9) if index == 1 and not again else say({**page, 'text': str(index)})\n"
+    )
+    stand_in(monkeypatch, tmp_path, program)
+    pages = await read(b"%PDF-1.4", settings=DocumentSettings(processes=1))
+    assert [page.text for page in pages] == ["0", "1", "2"]
+
+
+@pytest.mark.parametrize("program", ["time.sleep(600)\n", "say({'total': 1}); time.sleep(600)\n"])
+async def test_a_reader_that_hangs_is_ended(program, tmp_path, monkeypatch):
+    stand_in(monkeypatch, tmp_path, "marks.write(str(os.getpid())); marks.flush()\n" + program)
     with pytest.raises(DocumentError, match="could not be read in"):
-        await read(b"%PDF-1.4", settings=DocumentSettings(page_timeout="50ms"))
+        await read(b"%PDF-1.4", settings=DocumentSettings(page_timeout="500ms"))
+    assert not psutil.pid_exists(int((tmp_path / "marks").read_text()))
+
+
+async def test_the_reader_is_given_none_of_our_keys(tmp_path, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "secret")
+    stand_in(monkeypatch, tmp_path, "say({'total': 1}); sys.stdin.readline(); say({**page, 'text': str(os.environ)})\n")
+    [page] = await read(b"%PDF-1.4")
+    assert "PATH" in page.text
+    assert "secret" not in page.text
 
 
 async def test_many_documents_at_once():

@@ -113,7 +113,7 @@ def test_files_that_cannot_be_collected_say_why(tmp_path):
     broken_file = write(tmp_path / "bad.py", "pipe_func = 1 / 0")
     with pytest.raises(ConfigError, match="ZeroDivisionError"):
         collect_functions([broken_file])
-    with pytest.raises(ConfigError, match="not a Python file"):
+    with pytest.raises(ConfigError, match="there is no file to take functions from"):
         collect_functions([tmp_path / "none.py"])
     with pytest.raises(ConfigError, match="ModuleNotFoundError"):
         collect_functions(["no.such.module"])

@@ -63,7 +63,7 @@ def ask(family, choice=None, default="default") -> ModelAsk:
 
 PUBLISHED = [
     ("img_gen", ["$gen-image", "$gen-image-fast", "$gen-image-high-quality", "$gen-image-testing"]),
-    ("img_gen", ["@default-small", "@default-premium", "gpt-image-2"]),
+    ("img_gen", ["@default-small", "@default-premium", "gpt-image-2", "nano-banana-2", "nano-banana-pro", "flux-pro"]),
     ("search", ["$standard", "$deep", "$linkup-standard", "$linkup-deep", "linkup-standard", "linkup-deep"]),
     ("judgment", ["@default-judgment", "@default-small", "$retrieval", "best-gpt", "gpt-4o"]),
 ]
@@ -77,18 +77,11 @@ def test_the_names_of_published_methods_resolve(family, names):
         assert deck.setting(ask(family, name), simulate=True).backend == SIMULATED
 
 
-@pytest.mark.parametrize("handle", ["nano-banana-2", "nano-banana-pro", "flux-pro"])
-def test_handles_without_an_adapter_say_so_and_can_be_simulated(handle):
-    deck = Deck.load([], {})
-    with pytest.raises(ModelNotFoundError, match="not supported by this version") as caught:
-        deck.setting(ask("img_gen", handle))
-    assert "gpt-image-1" in caught.value.hint
-    assert deck.setting(ask("img_gen", handle), simulate=True).handle == handle
-
-
 def test_the_first_search_backend_with_a_key_is_taken():
     assert Deck.load([], {"TAVILY_API_KEY": "t"}).setting(ask("search")).handle == "tavily-basic"
     assert Deck.load([], {"LINKUP_API_KEY": "l"}).setting(ask("search")).handle == "linkup-standard"
+    assert Deck.load([], {"EXA_API_KEY": "e"}).setting(ask("search", "$deep")).handle == "exa-deep"
+    assert Deck.load([], {"BRAVE_API_KEY": "b"}).setting(ask("search", "$deep")).handle == "brave-web"
 
 
 @pytest.mark.parametrize(
@@ -173,6 +166,7 @@ async def test_the_tokens_of_an_image_are_priced(real, stub):
         ({"aspect_ratio": "landscape_21_9"}, "landscape_21_9"),
         ({"size": "4k"}, "4k"),
         ({"negative_prompt": "no"}, "negative prompt"),
+        ({"seed": 7}, "seed"),
     ],
 )
 async def test_what_the_model_cannot_draw_is_an_error(real, stub, more, words):
@@ -257,7 +251,7 @@ async def test_searches_are_sent_and_read(real, stub, handle, body):
     assert stub.requests[-1].headers["authorization"] == f"Bearer {handle[0]}"
     source = {"url": "https://example.invalid/1", "title": "One", "snippet": "s"}
     assert reply.result == {"answer": "ok", "sources": [source]}
-    assert (reply.usage.searches, reply.usage.cost_usd) == (1, None)
+    assert (reply.usage.searches, reply.usage.cost_usd) == (1, {"linkup-deep": 0.055, "tavily-basic": 0.008}[handle])
     stub.behaviour = lambda asked, n: StubAnswer(body={"odd": 1})
     with pytest.raises(ReplyError, match="sources"):
         await real.perform(search(handle))

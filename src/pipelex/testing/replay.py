@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from temporalio.client import Client, WorkflowHistory
+from temporalio.converter import DataConverter
 from temporalio.worker import Replayer
 
 from pipelex.temporal.converter import data_converter
@@ -34,21 +35,26 @@ async def record(client: Client, workflow_id: str, folder: Path) -> list[Path]:
     return await asyncio.to_thread(_write, found, folder)
 
 
-async def replay(folder: Path, *, payload_root: Path | None = None) -> int:
+async def replay(folder: Path, *, payload_root: Path | None = None, converter: DataConverter | None = None) -> int:
     """Replay every history of `folder` against the workflow code, with no server; the number of them.
 
     Raises the SDK's NondeterminismError when the code would now do something else. `payload_root` is the payload
-    store of the recorded runs, needed if they had large payloads.
+    store of the recorded runs, needed if they had large payloads; `converter` that of their settings, if they were
+    compressed, encrypted or in a bucket.
     """
     found = [_history(text) for text in await asyncio.to_thread(_read, folder)]
-    await replay_histories(found, payload_root or folder)
+    await replay_histories(found, payload_root or folder, converter)
     return len(found)
 
 
-async def replay_histories(found: list[WorkflowHistory], payload_root: Path) -> None:
+async def replay_histories(
+    found: list[WorkflowHistory], payload_root: Path, converter: DataConverter | None = None
+) -> None:
     """As `replay`, for histories at hand."""
     replayer = Replayer(
-        workflows=[PipeWorkflow], workflow_runner=workflow_runner(), data_converter=data_converter(payload_root)
+        workflows=[PipeWorkflow],
+        workflow_runner=workflow_runner(),
+        data_converter=converter or data_converter(payload_root),
     )
     for history in found:
         await replayer.replay_workflow(history)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, cast
 
+from pipelex.inference.checkpoint import Checkpoint
 from pipelex.pipes.requests import (
     DocumentReply,
     DocumentRequest,
@@ -42,7 +43,9 @@ class ScriptedPerformer:
         self._ask = script if callable(script) else None
         self._answers = iter(()) if callable(script) else iter(script)
 
-    async def perform(self, request: Request[ReplyT]) -> ReplyT:
+    async def perform(
+        self, request: Request[ReplyT], *, key: str | None = None, checkpoint: Checkpoint | None = None
+    ) -> ReplyT:
         """Answer one request. Raises AssertionError when the script is over."""
         self.requests.append(request)
         answer = self._ask(request) if self._ask is not None else next(self._answers, _END)

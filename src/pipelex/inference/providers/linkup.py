@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from pydantic import JsonValue
 
 from pipelex.errors import ReplyError
 from pipelex.inference.backends import Access, ModelSpec
+from pipelex.inference.pricing import unit_cost_usd
 from pipelex.inference.providers.http import Api
 from pipelex.inference.settings import InferenceSettings
-from pipelex.pipes.requests import SearchReply, SearchRequest, Usage
+from pipelex.pipes.requests import ObjectReply, SearchAsk, SearchObjectRequest, SearchReply, SearchRequest, Usage
 
 
 class Linkup:
@@ -25,7 +27,12 @@ class Linkup:
 
     async def search(self, request: SearchRequest, model: ModelSpec) -> SearchReply:
         """Search once and read the answer with its sources."""
-        answer = await self._api.post("search", model, body=_body(request, model))
+        asked = {
+            "outputType": "sourcedAnswer",
+            "includeImages": request.include_images,
+            "includeInlineCitations": request.include_inline_citations,
+        }
+        answer = await self._api.post("search", model, body=_body(request, model) | asked)
         try:
             result: dict[str, JsonValue] = {
                 "answer": str(answer["answer"]),
@@ -33,7 +40,21 @@ class Linkup:
             }
         except (TypeError, KeyError):
             raise not_an_answer(self._api.name, model) from None
-        return SearchReply(result=result, usage=Usage(calls=1, searches=1, cost_usd=None))
+        return SearchReply(result=result, usage=searched(model))
+
+    async def search_object(self, request: SearchObjectRequest, model: ModelSpec) -> ObjectReply:
+        """Search once for what fills a schema."""
+        asked = {"outputType": "structured", "structuredOutputSchema": json.dumps(request.output_schema)}
+        answer = await self._api.post("search", model, body=_body(request, model) | asked)
+        if not isinstance(answer, dict):
+            raise not_an_answer(self._api.name, model, "an object")
+        return ObjectReply(data=answer, usage=searched(model))
+
+
+def searched(model: ModelSpec, cost_usd: float | None = None) -> Usage:
+    """What one search consumed; at the price of the model table, unless the provider told its own."""
+    cost = unit_cost_usd(model.costs, "search", 1) if cost_usd is None else cost_usd
+    return Usage(calls=1, searches=1, cost_usd=cost)
 
 
 def source(item: dict[str, Any]) -> JsonValue:
@@ -43,10 +64,10 @@ def source(item: dict[str, Any]) -> JsonValue:
     return {"url": str(item["url"]), "title": title or None, "snippet": snippet or None}
 
 
-def not_an_answer(provider: str, model: ModelSpec) -> ReplyError:
+def not_an_answer(provider: str, model: ModelSpec, what: str = "an answer with sources") -> ReplyError:
     """The error for an answer of the wrong shape."""
     return ReplyError(
-        f"{provider} answered with something that is not an answer with sources",
+        f"{provider} answered with something that is not {what}",
         retryable=True,
         hint="check the endpoint of the backend",
         provider=provider,
@@ -55,14 +76,8 @@ def not_an_answer(provider: str, model: ModelSpec) -> ReplyError:
     )
 
 
-def _body(request: SearchRequest, model: ModelSpec) -> dict[str, Any]:
-    body: dict[str, Any] = {
-        "q": request.prompt,
-        "depth": model.model_id.removeprefix("linkup-"),
-        "outputType": "sourcedAnswer",
-        "includeImages": request.include_images,
-        "includeInlineCitations": request.include_inline_citations,
-    }
+def _body(request: SearchAsk, model: ModelSpec) -> dict[str, Any]:
+    body: dict[str, Any] = {"q": request.prompt, "depth": model.model_id.removeprefix("linkup-")}
     optional = {
         "maxResults": request.max_results,
         "fromDate": request.from_date,

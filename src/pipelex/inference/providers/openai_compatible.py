@@ -9,18 +9,21 @@ from typing import Any, Final
 
 from pydantic import JsonValue
 
-from pipelex.errors import ReplyError
+from pipelex.errors import ReplyError, RequestRefusedError
+from pipelex.inference.attempts import part_key
 from pipelex.inference.backends import Access, ModelSpec
 from pipelex.inference.pricing import cost_usd
+from pipelex.inference.providers.endings import check_finished, not_empty
 from pipelex.inference.providers.http import Api
 from pipelex.inference.providers.openai_images import make_images
 from pipelex.inference.providers.provider import Completion, ImagePrompt, Images, Part, Prompt
 from pipelex.inference.settings import InferenceSettings
-from pipelex.inference.structured import whole
+from pipelex.inference.structured import whole, wire_name
 from pipelex.pipes.requests import ModelSetting, Usage
 
 _LOG = logging.getLogger(__name__)
-_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
+_TOO_LONG: Final = re.compile(r"max_(?:completion_)?tokens|context.?(?:length|window|size)", re.IGNORECASE)
+"""How servers refuse a limit that does not fit beside the prompt."""
 
 
 class OpenAICompatible:
@@ -29,6 +32,9 @@ class OpenAICompatible:
     def __init__(self, name: str, access: Access, settings: InferenceSettings) -> None:
         self._name = name
         self._api = Api(name, access, settings)
+        self._default_max_tokens = settings.default_max_tokens
+        self._unlimited: set[str] = set()
+        """The models whose server found our default too much for its context."""
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -36,7 +42,26 @@ class OpenAICompatible:
 
     async def complete(self, prompt: Prompt) -> Completion:
         """Ask for one completion and read it."""
-        return self._read(await self._api.post("chat/completions", prompt.model, body=_body(prompt)), prompt)
+        body = _body(prompt)
+        limit = self._limit(prompt)
+        try:
+            answer = await self._api.post("chat/completions", prompt.model, body=body | limit, key=prompt.key)
+        except RequestRefusedError as error:
+            if not limit or error.status not in (400, 422) or not _TOO_LONG.search(error.message):
+                raise
+            # Nobody asked for that limit, so nobody shall fail for it. Refusals are not billed.
+            key = part_key(prompt.key, ["without the limit"])
+            answer = await self._api.post("chat/completions", prompt.model, body=body, key=key)
+            self._unlimited.add(prompt.model.model_id)
+        return self._read(answer, prompt)
+
+    def _limit(self, prompt: Prompt) -> dict[str, int]:
+        """The limit to send where neither the setting nor the table has one: some servers would never stop."""
+        model = prompt.model
+        is_said = prompt.request.model.max_tokens or model.max_tokens or model.leaves_limit
+        if is_said or model.model_id in self._unlimited:
+            return {}
+        return {_limit_name(model): self._default_max_tokens}
 
     async def images(self, prompt: ImagePrompt) -> Images:
         """Ask for images, after those given as references if there are any."""
@@ -58,41 +83,20 @@ class OpenAICompatible:
             ) from None
         if isinstance(text, list):
             text = "".join(part.get("text") or "" for part in text if isinstance(part, dict))
-        _check_finished(choice.get("finish_reason"), refused, where)
-        if not isinstance(text, str) or not text.strip():
-            raise ReplyError(
-                f"{self._name} gave an empty reply",
-                retryable=True,
-                hint="if it stays empty, raise max_tokens or use another model",
-                **where,
-            )
-        return Completion(whole(text), usage)
-
-
-def _check_finished(reason: object, refused: object, where: dict[str, Any]) -> None:
-    provider = where["provider"]
-    if refused:
-        raise ReplyError(f"the model refused: {str(refused)[:500]}", hint="reword the prompt", **where)
-    if reason == "length":
-        raise ReplyError(
-            f"the reply of {provider} was cut at its token limit",
-            hint="raise max_tokens in the model setting, or ask for less in one prompt",
-            **where,
-        )
-    if reason == "content_filter":
-        raise ReplyError(
-            f"the reply of {provider} was withheld by its content filter", hint="reword the prompt", **where
-        )
+        check_finished(choice.get("finish_reason"), refused, where)
+        return Completion(whole(not_empty(text, where)), usage)
 
 
 def _usage(found: dict[str, Any], model: ModelSpec) -> Usage:
     input_tokens, output_tokens = int(found.get("prompt_tokens") or 0), int(found.get("completion_tokens") or 0)
     cached_tokens = int((found.get("prompt_tokens_details") or {}).get("cached_tokens") or 0)
+    reasoning_tokens = int((found.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0)
     return Usage(
         calls=1,
         input_tokens=input_tokens,
         cached_tokens=cached_tokens,
         output_tokens=output_tokens,
+        reasoning_tokens=reasoning_tokens,
         cost_usd=cost_usd(
             model.costs if found else {},
             input_tokens=input_tokens,
@@ -106,24 +110,22 @@ def _body(prompt: Prompt) -> dict[str, Any]:
     request, model = prompt.request, prompt.model
     body: dict[str, Any] = {"model": model.model_id, "messages": _messages(prompt), **_parameters(request.model, model)}
     if prompt.schema is not None:
-        name = _NAME.sub("_", prompt.name or "Reply")[:64] or "Reply"
-        schema: dict[str, JsonValue] = {"name": name, "schema": prompt.schema, "strict": False}
+        schema: dict[str, JsonValue] = {"name": wire_name(prompt.name), "schema": prompt.schema, "strict": False}
         body["response_format"] = {"type": "json_schema", "json_schema": schema}
     return body
 
 
+def _limit_name(model: ModelSpec) -> str:
+    return "max_completion_tokens" if model.is_reasoning else "max_tokens"
+
+
 def _parameters(setting: ModelSetting, model: ModelSpec) -> dict[str, Any]:
     parameters: dict[str, Any] = {}
-    temperature = model.fixed_temperature if model.fixed_temperature is not None else setting.temperature
-    if temperature is not None:
-        if not model.takes_temperature:
-            _LOG.debug("%s takes no temperature: not sent", model.handle)
-        else:
-            doubled = "temperature_must_be_multiplied_by_2" in model.constraints
-            parameters["temperature"] = temperature * 2 if doubled else temperature
+    if (temperature := model.temperature(setting.temperature)) is not None:
+        parameters["temperature"] = temperature
     max_tokens = setting.max_tokens or model.max_tokens
     if max_tokens is not None:
-        parameters["max_completion_tokens" if model.is_reasoning else "max_tokens"] = max_tokens
+        parameters[_limit_name(model)] = max_tokens
     if setting.reasoning_effort is not None:
         # "max" is the highest of the provider; the wire has no such word.
         parameters["reasoning_effort"] = "xhigh" if setting.reasoning_effort == "max" else setting.reasoning_effort

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 import binascii
-import logging
 import re
 from typing import Any, Final
 
 from pipelex.errors import ConfigError, ReplyError
-from pipelex.inference.pricing import cost_usd
+from pipelex.inference.backends import ModelSpec
+from pipelex.inference.pricing import cost_usd, unit_cost_usd
+from pipelex.inference.providers.arguments import left_out, refuse
 from pipelex.inference.providers.http import Api
 from pipelex.inference.providers.provider import ImagePrompt, Images
 from pipelex.inference.providers.sizes import pixels
 from pipelex.pipes.requests import Usage
 
-_LOG = logging.getLogger(__name__)
 _OPENAI: Final = re.compile(r"(?:openai/)?gpt-image")
 _SIZES: Final = {"square": "1024x1024", "landscape_3_2": "1536x1024", "portrait_2_3": "1024x1536"}
 """What OpenAI's own image models can draw."""
@@ -30,27 +30,35 @@ async def make_images(api: Api, prompt: ImagePrompt) -> Images:
             ("image[]", (part.filename or f"image_{number}", part.data, part.mime_type))
             for number, part in enumerate(prompt.parts, 1)
         ]
-        answer = await api.post("images/edits", prompt.model, form=form, files=files)
+        answer = await api.post("images/edits", prompt.model, form=form, files=files, key=prompt.key)
     else:
-        answer = await api.post("images/generations", prompt.model, body=body)
+        answer = await api.post("images/generations", prompt.model, body=body, key=prompt.key)
+    images = read_images(answer, api.name, prompt.model)
+    used = answer.get("usage")
+    used = used if isinstance(used, dict) else {}
+    tokens = {key: int(used.get(key) or 0) for key in ("input_tokens", "output_tokens")}
+    cost = unit_cost_usd(prompt.model.costs, "image", len(images))
+    if used and cost is None:
+        cost = cost_usd(prompt.model.costs, cached_tokens=0, **tokens)
+    return Images(images, Usage(calls=1, images=len(images), cost_usd=cost, **tokens))
+
+
+def read_images(answer: Any, provider: str, model: ModelSpec) -> tuple[bytes | str, ...]:
+    """The images of an answer, each as bytes or as the url where it is. Raises ReplyError when there are none."""
     try:
         images = tuple(_image(item) for item in answer["data"])
-        used = answer.get("usage") or {}
-        tokens = {
-            "input_tokens": int(used.get("input_tokens") or 0),
-            "output_tokens": int(used.get("output_tokens") or 0),
-        }
     except (TypeError, KeyError, AttributeError, ValueError, binascii.Error):
-        raise ReplyError(
-            f"{api.name} answered with something that is not a list of images",
-            retryable=True,
-            hint="check the endpoint of the backend: it usually ends in /v1",
-            provider=api.name,
-            model=prompt.model.handle,
-            status=200,
-        ) from None
-    cost = cost_usd(prompt.model.costs if used else {}, cached_tokens=0, **tokens)
-    return Images(images, Usage(calls=1, images=len(images), cost_usd=cost, **tokens))
+        images = ()
+    if images:
+        return images
+    raise ReplyError(
+        f"{provider} answered with something that is not a list of images",
+        retryable=True,
+        hint="check the endpoint of the backend: it usually ends in /v1",
+        provider=provider,
+        model=model.handle,
+        status=200,
+    )
 
 
 def _image(item: dict[str, Any]) -> bytes | str:
@@ -84,11 +92,11 @@ def _body(prompt: ImagePrompt) -> dict[str, Any]:
         # Not one of OpenAI's own parameters; the servers that speak its API for other models take them by these names.
         return body | wanted | ({} if model.model_id.startswith("openai/") else {"response_format": "b64_json"})
     if "negative_prompt" in wanted:
-        raise ConfigError(
-            f"the model {model.handle!r} takes no negative prompt", hint="say in the prompt what to leave out"
-        )
+        raise refuse(model, "negative prompt", "say in the prompt what to leave out")
     for key in wanted:
-        _LOG.warning("%s takes no %s: not sent", model.handle, key)
+        if key in ("seed", "raw"):
+            raise refuse(model, key if key == "seed" else "is_raw")
+        left_out(model, key)
     return body
 
 

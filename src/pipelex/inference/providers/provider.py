@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from dataclasses import dataclass, field
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import JsonValue
 
 from pipelex.inference.backends import ModelSpec
-from pipelex.pipes.requests import ImageRequest, PromptRequest, SearchReply, SearchRequest, Usage
+from pipelex.inference.checkpoint import Checkpoint, KeptCheckpoint
+from pipelex.inference.documents import PageParts
+from pipelex.pipes.requests import (
+    ExtractRequest,
+    ImageRequest,
+    ObjectReply,
+    PromptRequest,
+    SearchObjectRequest,
+    SearchReply,
+    SearchRequest,
+    Usage,
+)
+from pipelex.storage.fetch import FetchedFile
 
 
 @dataclass(frozen=True)
@@ -32,7 +44,10 @@ class Reask:
 
 @dataclass(frozen=True)
 class Prompt:
-    """One completion to make. With `schema`, the reply is the JSON text of one object that fits it."""
+    """One completion to make. With `schema`, the reply is the JSON text of one object that fits it.
+
+    `key` tells this call from all others, for providers that honour idempotency keys.
+    """
 
     request: PromptRequest
     model: ModelSpec
@@ -40,6 +55,7 @@ class Prompt:
     name: str | None = None
     schema: dict[str, JsonValue] | None = None
     reasks: tuple[Reask, ...] = ()
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -52,11 +68,16 @@ class Completion:
 
 @dataclass(frozen=True)
 class ImagePrompt:
-    """Images to make; `parts` are those to start from."""
+    """Images to make; `parts` are those to start from, `key` is as in `Prompt`.
+
+    `checkpoint` holds the jobs that an earlier attempt began.
+    """
 
     request: ImageRequest
     model: ModelSpec
     parts: tuple[Part, ...] = ()
+    checkpoint: Checkpoint = field(default_factory=KeptCheckpoint)
+    key: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +96,14 @@ class Closable(Protocol):
         ...
 
 
+class Warmable(Closable, Protocol):
+    """A provider that takes long to build."""
+
+    async def warm(self) -> None:
+        """Build now what the first call would wait for, beside the event loop."""
+        ...
+
+
 class ImageMaker(Closable, Protocol):
     """Makes images, one attempt per call."""
 
@@ -88,6 +117,28 @@ class Searcher(Closable, Protocol):
 
     async def search(self, request: SearchRequest, model: ModelSpec) -> SearchReply:
         """Search, and answer with sources. Raises an InferenceError that says whether to try again."""
+        ...
+
+
+@runtime_checkable
+class ObjectSearcher(Closable, Protocol):
+    """Searches the web for an object; not every searcher can."""
+
+    async def search_object(self, request: SearchObjectRequest, model: ModelSpec) -> ObjectReply:
+        """Search, and fill the schema of the request. The data is not checked against it yet."""
+        ...
+
+
+class PageReader(Closable, Protocol):
+    """Reads the pages of PDF files and images, one attempt per call."""
+
+    async def read(
+        self, request: ExtractRequest, file: FetchedFile, mime_type: str, model: ModelSpec, checkpoint: Checkpoint
+    ) -> tuple[list[PageParts], Usage]:
+        """Read all pages, in order. Raises an InferenceError that says whether to try again.
+
+        `checkpoint` holds the job that an earlier attempt began, where the provider takes jobs.
+        """
         ...
 
 

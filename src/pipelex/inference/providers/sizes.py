@@ -30,3 +30,17 @@ def pixels(request: ImageRequest) -> tuple[int, int] | None:
     width, height = (int(part) for part in name.split("_")[1:])
     scale = side / math.sqrt(width * height)
     return round(width * scale / _STEP) * _STEP, round(height * scale / _STEP) * _STEP
+
+
+def ratio(request: ImageRequest) -> str | None:
+    """The aspect ratio as most providers write it, such as `16:9`; None when none is asked for."""
+    name = request.aspect_ratio
+    if name is None:
+        return None
+    return "1:1" if name == "square" else ":".join(name.split("_")[1:])
+
+
+def tier(request: ImageRequest) -> str | None:
+    """The tier asked for, such as `2k`; None when there is none, or an exact size instead."""
+    asked = (request.size or "").strip().lower()
+    return asked if asked in _TIERS else None

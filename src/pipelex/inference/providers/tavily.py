@@ -8,9 +8,9 @@ from pydantic import JsonValue
 
 from pipelex.inference.backends import Access, ModelSpec
 from pipelex.inference.providers.http import Api
-from pipelex.inference.providers.linkup import not_an_answer, source
+from pipelex.inference.providers.linkup import not_an_answer, searched, source
 from pipelex.inference.settings import InferenceSettings
-from pipelex.pipes.requests import SearchReply, SearchRequest, Usage
+from pipelex.pipes.requests import SearchReply, SearchRequest
 
 
 class Tavily:
@@ -35,7 +35,7 @@ class Tavily:
             result: dict[str, JsonValue] = {"answer": str(answer["answer"] or ""), "sources": sources}
         except (TypeError, KeyError, AttributeError):
             raise not_an_answer(self._api.name, model) from None
-        return SearchReply(result=result, usage=Usage(calls=1, searches=1, cost_usd=None))
+        return SearchReply(result=result, usage=searched(model))
 
 
 def _body(request: SearchRequest, model: ModelSpec) -> dict[str, Any]:

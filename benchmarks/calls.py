@@ -1,0 +1,131 @@
+"""What a call costs through each adapter, next to the openai SDK alone: `python -m benchmarks.calls`.
+
+One stub in a process of its own, one run, CPU time of this process: figures are to be read as ratios.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import psutil
+from openai import AsyncOpenAI
+
+from pipelex.inference.deck import Deck
+from pipelex.inference.performer import Performer
+from pipelex.inference.settings import InferenceSettings
+from pipelex.pipes.requests import ModelSetting, TextRequest
+from pipelex.storage.local import LocalBlobs
+
+CALLS, WARM, TOGETHER = 300, 20, 200
+HANDLES = {
+    "chat completions (ours)": ("openai", "gpt-4o"),
+    "anthropic": ("anthropic", "claude-4.6-sonnet"),
+    "google": ("google", "gemini-3.8-flash"),
+    "bedrock": ("bedrock", "bedrock-nova-pro"),
+    "openai responses": ("responses", "gpt-4o"),
+    "azure openai": ("azure_openai", "house"),
+}
+Call = Callable[[], Awaitable[object]]
+
+
+def environment(root: str) -> dict[str, str]:
+    """Every backend is the stub."""
+    keys = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GOOGLE_API_KEY", "AWS_BEARER_TOKEN_BEDROCK", "AZURE_API_KEY")
+    urls = ("ANTHROPIC_BASE_URL", "GOOGLE_GEMINI_BASE_URL", "AWS_ENDPOINT_URL_BEDROCK_RUNTIME", "AZURE_API_BASE")
+    return {
+        **dict.fromkeys(keys, "k"),
+        **dict.fromkeys(urls, root),
+        "OPENAI_BASE_URL": f"{root}/v1",
+        "AWS_REGION": "us-east-1",
+        "AZURE_API_VERSION": "2024-10-21",
+    }
+
+
+def performer(root: str, folder: Path) -> Performer:
+    """A performer over the stub."""
+    (folder / "backends.toml").write_text(
+        f'[responses]\nsdk = "openai_responses"\nendpoint = "{root}/v1"\napi_key = "k"\n'
+    )
+    return Performer(InferenceSettings(), Deck.load([folder], environment(root)), LocalBlobs(folder))
+
+
+async def alone(call: Call) -> float:
+    """CPU milliseconds of one call, made one after another."""
+    for _ in range(WARM):
+        await call()
+    before = time.process_time()
+    for _ in range(CALLS):
+        await call()
+    return (time.process_time() - before) * 1000 / CALLS
+
+
+async def together(call: Call) -> tuple[float, float]:
+    """Calls per second with many at once, five times over, and the CPU milliseconds of each."""
+    await asyncio.gather(*(call() for _ in range(TOGETHER)))
+    before, busy = time.perf_counter(), time.process_time()
+    for _ in range(5):
+        await asyncio.gather(*(call() for _ in range(TOGETHER)))
+    made = 5 * TOGETHER
+    return made / (time.perf_counter() - before), (time.process_time() - busy) * 1000 / made
+
+
+async def one(name: str, root: str) -> None:
+    """Measure one adapter in this process and print a row."""
+    with tempfile.TemporaryDirectory() as temporary:
+        made = performer(root, Path(temporary))
+        sdk = AsyncOpenAI(api_key="k", base_url=f"{root}/v1", max_retries=0)
+
+        async def through_sdk() -> object:
+            return await sdk.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
+
+        call: Call = through_sdk
+        before = time.perf_counter()
+        if name in HANDLES:
+            backend, handle = HANDLES[name]
+            request = TextRequest(model=ModelSetting(handle=handle, backend=backend), prompt="hi")
+
+            async def through_performer() -> object:
+                return await made.perform(request)
+
+            call = through_performer
+        await call()
+        first = (time.perf_counter() - before) * 1000
+        each = await alone(call)
+        rate, busy = await together(call)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        threads = psutil.Process(os.getpid()).num_threads()
+        print(f"| {name} | {first:.0f} | {each:.2f} | {busy:.2f} | {rate:.0f} | {memory:.0f} | {threads} |", flush=True)
+        await made.aclose()
+        await sdk.close()
+
+
+def main() -> None:
+    """Start the stub, then a process for each adapter."""
+    if len(sys.argv) > 2:
+        asyncio.run(one(sys.argv[1], sys.argv[2]))
+        return
+    stub = subprocess.Popen(
+        [sys.executable, "-m", "pipelex.testing.provider_stub", "--latency", "0"], stdout=subprocess.PIPE, text=True
+    )
+    assert stub.stdout is not None
+    root = stub.stdout.readline().strip().removesuffix("/v1")
+    print(f"| adapter | first call ms | CPU ms a call | with {TOGETHER} at once | calls/s then | RSS MB | threads |")
+    print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
+    try:
+        for name in ("openai SDK alone", *HANDLES):
+            subprocess.run([sys.executable, "-m", "benchmarks.calls", name, root], check=True)
+    finally:
+        stub.terminate()
+        stub.wait()
+
+
+if __name__ == "__main__":
+    main()
