@@ -115,6 +115,42 @@ async def test_reasoning_models_get_the_parameters_they_take(bench, handle):
     }
 
 
+@pytest.mark.parametrize(
+    ("handle", "name"), [("gpt-unheard-of", "max_tokens"), ("gpt-5-unheard", "max_completion_tokens")]
+)
+async def test_a_reply_has_a_limit_whatever_the_table_says(tmp_path, stub, handle, name):
+    here = Bench(tmp_path, stub, default_max_tokens=777)
+    await here.text(handle=handle)
+    await here.text(handle=handle, max_tokens=5)
+    assert [here.sent(index)[name] for index in (0, 1)] == [777, 5]
+    await here.performer.aclose()
+
+
+async def test_a_table_may_leave_the_limit_to_the_server(tmp_path, stub):
+    (tmp_path / "backends").mkdir()
+    (tmp_path / "backends" / "openai.toml").write_text('[free]\nmax_tokens = "auto"\n')
+    here = Bench(tmp_path, stub)
+    await here.text(handle="free")
+    assert "max_tokens" not in here.sent()
+    await here.performer.aclose()
+
+
+async def test_a_limit_that_nobody_asked_for_fails_no_one(bench, stub):
+    words = "'max_tokens' is too large: 8192. This model's maximum context length is 4096 tokens"
+
+    def small(asked, n):
+        return StubAnswer(status=400, text=words) if asked.get("max_tokens", 0) > 4096 else None
+
+    stub.behaviour = small
+    for _ in range(2):
+        assert (await bench.text(handle="gpt-unheard-of")).text == "ok"
+    assert ["max_tokens" in item.body for item in stub.requests] == [True, False, False]
+    with pytest.raises(RequestRefusedError, match="too large") as caught:
+        await bench.text(handle="gpt-unheard-of", max_tokens=5000)
+    assert "max_tokens" in (caught.value.hint or "")
+    assert stub.calls == 4
+
+
 async def test_images_and_documents_are_labelled_and_inlined(bench):
     image = await bench.blobs.put(PNG, mime_type="image/png")
     notes = await bench.blobs.put(b"# notes", mime_type="text/markdown")

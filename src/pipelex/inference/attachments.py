@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 
 from pipelex.errors import ConfigError, DocumentError
 from pipelex.inference.backends import ModelSpec
-from pipelex.inference.documents import Documents, kind_of
+from pipelex.inference.documents import Documents, check_image, declared
+from pipelex.inference.kinds import PDF, kind_of
 from pipelex.inference.providers.provider import Part
 from pipelex.inference.settings import InferenceSettings
 from pipelex.pipes.requests import Attachment
 from pipelex.storage.blobs import Blobs
-from pipelex.storage.fetch import FetchedFile, read_url
+from pipelex.storage.fetch import FetchedFile, read_url, shown
 from pipelex.storage.settings import StorageSettings
 
 
@@ -27,7 +29,8 @@ async def load_parts(
 ) -> tuple[Part, ...]:
     """Load the files of a prompt in order, labelled as the prompt calls them.
 
-    A document goes as it is to a model that reads PDFs, and as page images to one that reads images only.
+    A PDF goes as it is to a model that reads PDFs, and as page images to one that reads images only. Word documents,
+    web pages and other texts go as text.
     """
     limit = settings.max_prompt_images if model.max_prompt_images is None else model.max_prompt_images
     numbers: Counter[str] = Counter()
@@ -35,13 +38,11 @@ async def load_parts(
     for attachment in attachments:
         numbers[attachment.kind] += 1
         label = f"[{attachment.kind.capitalize()} {numbers[attachment.kind]}]"
-        file = await read_url(attachment.url, blobs, storage)
-        if attachment.mime_type and not file.mime_type:
-            file = FetchedFile(file.data, attachment.mime_type, file.filename)
+        file = declared(await read_url(attachment.url, blobs, storage), attachment.mime_type)
         try:
             parts += await _parts(label, attachment.kind, file, model, documents, settings)
         except DocumentError as error:
-            error.where = error.where or f"{label} {attachment.url[:120]}"
+            error.where = error.where or f"{label} {shown(attachment.url)}"
             raise
         if sum(part.kind == "image" for part in parts) > limit:
             raise DocumentError(
@@ -57,11 +58,13 @@ async def _parts(
     mime_type = kind_of(file)
     if mime_type.startswith("image/"):
         _check_takes(model, label, "images", "image")
+        await asyncio.to_thread(check_image, file, settings.documents)
         return [Part(label, "image", file.data, mime_type, file.filename)]
     if kind == "image":
         raise DocumentError(f"{label} is not an image but {mime_type}", hint="declare the input as a Document")
-    if mime_type != "application/pdf":
-        return [Part(label, "text", file.data, mime_type, file.filename)]
+    if mime_type != PDF:
+        texts = [page.text async for page in documents.read_pages(file, max_images=0)]
+        return [Part(label, "text", "\n\n".join(texts).encode(), "text/plain", file.filename)]
     if "pdf" in model.inputs:
         return [Part(label, "file", file.data, mime_type, file.filename or f"{label.strip('[]').lower()}.pdf")]
     _check_takes(model, label, "images", "image")

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from pipelex.errors import ConfigError, CredentialError, ModelNotFoundError
+from pipelex.inference.redaction import secrets_among
+from pipelex.inference.secrets import VARIABLE, Secrets
 from pipelex.inference.tables import (
     Table,
     check_table,
@@ -23,31 +25,63 @@ from pipelex.inference.tables import (
     merged,
     read_table,
     toml_files,
+    with_price_mark,
 )
 
-CHAT_SDKS: Final = ("openai", "openai_responses", "openai_compatible", "mistral")
+CHAT_SDKS: Final = ("openai", "openai_compatible", "mistral")
 """The sdk names whose API we call as OpenAI chat completions."""
-EXTRACT_SDKS: Final = ("pypdfium2",)
-IMAGE_SDKS: Final = ("openai", "openai_compatible")
-"""The sdk names whose API we call as OpenAI images."""
-SEARCH_SDKS: Final = ("linkup", "tavily")
-_SDKS: Final = {"llm": CHAT_SDKS, "extract": EXTRACT_SDKS, "img_gen": IMAGE_SDKS, "search": SEARCH_SDKS}
+EXTRA_OF_SDK: Final = {
+    "anthropic": "anthropic",
+    "google": "google",
+    "bedrock": "bedrock",
+    "bedrock_anthropic": "bedrock",
+    "bedrock_boto3": "bedrock",
+    "bedrock_aioboto3": "bedrock",
+    "openai_responses": "openai",
+    "azure_openai": "openai",
+    "azure_openai_responses": "openai",
+}
+"""The sdk names whose API we call through the provider's own SDK, and the extra of pipelex that installs it."""
+LOCAL_SDK: Final = "pypdfium2"
+"""The sdk name of documents that are read here, which needs no endpoint."""
+EXTRACT_SDKS: Final = (LOCAL_SDK, "mistral", "mistral_ocr", "azure_document_intelligence")
+IMAGE_SDKS: Final = ("openai", "openai_compatible", "openai_img_gen", "google", "xai_images", "fal", "replicate")
+"""The sdk names of makers of images; those that begin with openai are called as OpenAI images."""
+SEARCH_SDKS: Final = ("linkup", "tavily", "exa", "brave", "anthropic", "google", "openai_responses")
+"""The sdk names of those who search; the last three are models with a web search of their own."""
+_SDKS: Final = {
+    "llm": (*CHAT_SDKS, *EXTRA_OF_SDK),
+    "extract": EXTRACT_SDKS,
+    "img_gen": IMAGE_SDKS,
+    "search": SEARCH_SDKS,
+}
 """The sdk names that can be called, by what the model is for."""
-_ALL_SDKS: Final = tuple(dict.fromkeys(sdk for sdks in _SDKS.values() for sdk in sdks))
+ALL_SDKS: Final = tuple(dict.fromkeys(sdk for sdks in _SDKS.values() for sdk in sdks))
 _COMPATIBLE: Final = (
-    "route the handle to an OpenAI-compatible backend (openai, openrouter, groq, mistral, xai, ollama, "
-    "or your own endpoint)"
+    "route the handle to a backend that can be called: openai, anthropic, google, bedrock, azure_openai, openrouter, "
+    "groq, mistral, xai, ollama, or your own OpenAI-compatible endpoint"
 )
 _ADVICE: Final = {
-    "extract": "use a handle of the internal backend, such as pypdfium2-extract-pdf",
-    "img_gen": "use a handle of the openai backend, such as gpt-image-1, or route the handle to your own endpoint",
-    "search": "use a handle of linkup or tavily, such as linkup-standard",
+    "extract": "use pypdfium2-extract-pdf, mistral-ocr-latest or azure-document-intelligence",
+    "img_gen": "use a handle such as gpt-image-1, nano-banana-2 or flux-pro, or route the handle to your own endpoint",
+    "search": "use a handle such as linkup-standard, or a model of Anthropic or Google, which search by themselves",
 }
 SIMULATED: Final = "simulated"
+_ACCESS_KEYS: Final = (
+    "api_version",
+    "aws_region",
+    "aws_access_key_id",
+    "aws_secret_access_key",
+    "aws_session_token",
+    "gcp_project_id",
+    "gcp_location",
+    "gcp_credentials_file_path",
+)
+"""What a backend may need besides an endpoint and a key."""
 
-_VARIABLE = re.compile(r"\$\{([^}]*)\}")
 _MODEL_KEYS: Final = (
     "costs",
+    "costs_from",
     "description",
     "enabled",
     "inputs",
@@ -57,6 +91,7 @@ _MODEL_KEYS: Final = (
     "model_id",
     "model_type",
     "outputs",
+    "parameters",
     "prompting_target",
     "rules",
     "sdk",
@@ -72,7 +107,7 @@ _REASONING = re.compile(r"(?:openai/)?(?:o\d|gpt-5)")
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What is known of a model on one backend. `costs` are in USD per million tokens, empty when unknown."""
+    """What is known of a model on one backend. `costs` are in USD, per million tokens or each; empty when unknown."""
 
     handle: str
     model_id: str
@@ -80,11 +115,17 @@ class ModelSpec:
     is_extractor: bool = False
     inputs: tuple[str, ...] = ("text", "images")
     costs: Mapping[str, float] = field(default_factory=dict)
+    costs_from: str = ""
     max_tokens: int | None = None
+    leaves_limit: bool = False
+    """Whether the server decides how long a reply may be: `max_tokens = "auto"` in the table."""
     max_prompt_images: int | None = None
     constraints: tuple[str, ...] = ()
     fixed_temperature: float | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    structure_method: str | None = None
+    parameters: Mapping[str, str] | None = None
+    """How the API of a maker of images calls what may be asked of it; None when the table does not say."""
 
     @property
     def is_reasoning(self) -> bool:
@@ -95,6 +136,13 @@ class ModelSpec:
     def takes_temperature(self) -> bool:
         """Whether a temperature may be asked for."""
         return not self.is_reasoning and "temperature_unsupported" not in self.constraints
+
+    def temperature(self, asked: float | None) -> float | None:
+        """What to send for the temperature asked for; None when nothing is to be sent."""
+        wanted = self.fixed_temperature if self.fixed_temperature is not None else asked
+        if wanted is None or not self.takes_temperature:
+            return None
+        return wanted * 2 if "temperature_must_be_multiplied_by_2" in self.constraints else wanted
 
 
 @dataclass(frozen=True)
@@ -108,6 +156,7 @@ class Backend:
     endpoint: str | None = None
     endpoint_variable: str | None = None
     api_key: str | None = field(default=None, repr=False)
+    others: Mapping[str, str] = field(default_factory=dict, repr=False)
     models: Mapping[str, Table] = field(default_factory=dict, repr=False)
     model_defaults: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
@@ -123,47 +172,66 @@ class Route(NamedTuple):
 class Access:
     """Where and how to call a backend. Never log it."""
 
-    endpoint: str
+    endpoint: str = field(repr=False)
     api_key: str | None = field(default=None, repr=False)
+    others: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """What a provider must not echo: the key, and a password in the endpoint."""
+        return secrets_among({"endpoint": self.endpoint}) | {self.api_key or ""}
 
 
 class Backends:
     """The backends and routes of this process.
 
-    `environ` is where variables are looked up; it is never copied into anything that travels.
+    `secrets` is where variables are looked up; it is never copied into anything that travels.
     """
 
-    def __init__(
-        self, backends: Mapping[str, Backend], profiles: Sequence[Profile], environ: Mapping[str, str]
-    ) -> None:
+    def __init__(self, backends: Mapping[str, Backend], profiles: Sequence[Profile], secrets: Secrets) -> None:
         self._backends = dict(backends)
         self._profiles = tuple(profiles)
-        self._environ = environ
+        self._secrets = secrets
 
     @classmethod
-    def load(cls, dirs: Sequence[Path] = (), environ: Mapping[str, str] | None = None) -> Backends:
+    def load(cls, dirs: Sequence[Path] = (), secrets: Secrets | Mapping[str, str] | None = None) -> Backends:
         """Lay the user's backends, model tables and routes over the built-in ones.
 
         `dirs` are configuration folders, the project's before the user's own; of each file the first found counts.
+        Keys are looked up in `secrets`, or in that environment alone.
         """
         built_in = defaults()
         tables, sources = _backend_tables(built_in / "backends.toml", first_found(dirs, "backends.toml"))
         models: dict[str, Table] = {}
-        for folder in (built_in / "backends", first_found(dirs, "backends")):
+        built_in_models = built_in / "backends"
+        for folder in (built_in_models, first_found(dirs, "backends")):
             for file in toml_files(folder) if folder is not None and folder.is_dir() else ():
                 name = file.name.removesuffix(".toml")
-                models[name] = merged(models.get(name, {}), read_table(file))
+                read = with_price_mark(read_table(file), is_own=folder is not built_in_models)
+                models[name] = merged(models.get(name, {}), read)
                 if name not in tables:
                     tables[name], sources[name] = {}, str(file)
         backends = {name: _backend(name, table, sources[name], models.get(name, {})) for name, table in tables.items()}
         profiles = [_profile(read_table(built_in / "routing_profiles.toml"), "built-in routes")]
         if (own := first_found(dirs, "routing_profiles.toml")) is not None:
             profiles.insert(0, _profile(read_table(own), str(own)))
-        return cls(backends, profiles, os.environ if environ is None else environ)
+        if not isinstance(secrets, Secrets):
+            secrets = Secrets(os.environ if secrets is None else secrets)
+        return cls(backends, profiles, secrets)
 
     def handles(self) -> list[str]:
         """The handles declared by model tables of enabled backends, sorted."""
         return sorted({handle for backend in self._backends.values() if backend.enabled for handle in backend.models})
+
+    def models(self) -> list[tuple[Backend, ModelSpec]]:
+        """The models declared by the tables of enabled backends, by backend."""
+        enabled = (backend for backend in self._backends.values() if backend.enabled)
+        return [
+            (backend, _model_spec(backend, handle))
+            for backend in enabled
+            for handle, table in backend.models.items()
+            if table.get("enabled", True)
+        ]
 
     def declares(self, handle: str) -> bool:
         """Whether a model table, or an exact route, names the handle."""
@@ -197,6 +265,16 @@ class Backends:
         self._check_callable(found, model, family)
         return Route(found, model)
 
+    def usable_sdks(self) -> list[tuple[Backend, str]]:
+        """Each enabled backend whose key is here, with the sdk names of its language models."""
+        usable = [item for item in self._backends.values() if item.enabled and self.has_credentials(item)]
+        return [
+            (item, sdk)
+            for item in usable
+            for sdk in dict.fromkeys(_sdk(item, {**item.model_defaults, **model}) for model in item.models.values())
+            if sdk in _SDKS["llm"]
+        ]
+
     def has_credentials(self, backend: Backend) -> bool:
         """Whether every variable that the backend needs is set here."""
         try:
@@ -207,29 +285,47 @@ class Backends:
 
     def access(self, backend: Backend) -> Access:
         """The endpoint and key of a backend, variables filled in. Raises CredentialError naming what is missing."""
-        endpoint = self._environ.get(backend.endpoint_variable or "") or backend.endpoint
         return Access(
-            endpoint=(self._fill(endpoint, backend) or "").strip().rstrip("/"),
+            endpoint=(self._fill(self.endpoint(backend), backend) or "").strip().rstrip("/"),
             api_key=(self._fill(backend.api_key, backend) or "").strip() or None,
+            others={key: (self._fill(text, backend) or "").strip() for key, text in backend.others.items()},
         )
+
+    def endpoint(self, backend: Backend) -> str | None:
+        """The endpoint as written, in the variable that replaces it or in the table."""
+        return self._secrets.environ.get(backend.endpoint_variable or "") or backend.endpoint
+
+    def secrets(self) -> frozenset[str]:
+        """What no error may tell: the secrets found here, keys and headers as written, passwords of urls."""
+        given = dict(self._secrets.environ) | {f"secret {name}": value for name, value in self._secrets.found.items()}
+        for name, found in self._backends.items():
+            given |= {f"{name}: key": found.api_key or "", f"{name}: endpoint": found.endpoint or ""}
+            for table in (found.model_defaults, *found.models.values()):
+                given |= {f"{name}: secret {key}": str(value) for key, value in table.items() if "-" in key}
+        return secrets_among({name: value for name, value in given.items() if not VARIABLE.search(value)})
 
     def _fill(self, text: str | None, backend: Backend) -> str | None:
         if text is None:
             return None
 
         def value(found: re.Match[str]) -> str:
+            if (secret := self._secrets.value(found[1])) is not None:
+                return secret
             names = [form.strip().removeprefix("env:").removeprefix("secret:") for form in found[1].split("|")]
-            for name in names:
-                if self._environ.get(name):
-                    return self._environ[name]
+            if "" in names:
+                # `${NAME|}` is a variable one can do without.
+                return ""
             wanted = " or ".join(names)
+            places = ("in .env of its folder", "in ~/.pipelex/.env", *self._secrets.places(found[1]))
+            looked = "".join(f", nor {place}" for place in places)
             raise CredentialError(
-                f"the backend {backend.name!r} needs the environment variable {wanted}, which is missing here",
+                f"the backend {backend.name!r} needs the environment variable {wanted}, which is missing here: it is "
+                f"neither in the environment of this process{looked}",
                 where=backend.source,
                 hint=f"export {names[0]}=...  or put it in .env; or run with --simulate, which needs no key",
             )
 
-        return _VARIABLE.sub(value, text)
+        return VARIABLE.sub(value, text)
 
     def _named(self, name: str, source: str) -> Backend:
         if name not in self._backends:
@@ -250,15 +346,15 @@ class Backends:
         pattern = built_in.find(handle, self._backends)
         if pattern is not None and (not declarers or any(item.name == pattern for item in declarers)):
             return self._backends[pattern]
-        served = [item for item in declarers if _model_spec(item, handle).sdk in _ALL_SDKS]
+        served = [item for item in declarers if _model_spec(item, handle).sdk in ALL_SDKS]
         return next(iter(served or declarers), None)
 
     def _check_callable(self, backend: Backend, model: ModelSpec, family: str | None) -> None:
         if model.sdk == SIMULATED:
             return
-        wanted = _SDKS.get(family or "", _ALL_SDKS)
+        wanted = _SDKS.get(family or "", ALL_SDKS)
         if model.sdk in wanted:
-            if model.sdk in EXTRACT_SDKS or backend.endpoint or backend.endpoint_variable:
+            if model.sdk == LOCAL_SDK or backend.endpoint or backend.endpoint_variable:
                 return
             raise ModelNotFoundError(
                 f"the backend {backend.name!r} has no endpoint, so {model.handle!r} cannot be called",
@@ -320,7 +416,7 @@ def _backend_tables(built_in: Any, own: Path | None) -> tuple[dict[str, Table], 
 
 
 def _backend(name: str, table: Table, source: str, models: Table) -> Backend:
-    for key in ("endpoint", "api_key", "sdk", "endpoint_variable"):
+    for key in ("endpoint", "api_key", "sdk", "endpoint_variable", *_ACCESS_KEYS):
         if not isinstance(table.get(key, ""), str):
             raise ConfigError(f"{key} is a text", where=f"{source}: [{name}]")
     return Backend(
@@ -331,6 +427,7 @@ def _backend(name: str, table: Table, source: str, models: Table) -> Backend:
         endpoint=table.get("endpoint"),
         endpoint_variable=table.get("endpoint_variable"),
         api_key=table.get("api_key"),
+        others={key: table[key] for key in _ACCESS_KEYS if key in table},
         models={handle: model for handle, model in models.items() if handle != "defaults" and is_table(model)},
         model_defaults=check_table(models.get("defaults", {}), f"{name}.toml: [defaults]"),
     )
@@ -367,19 +464,28 @@ def _model_spec(backend: Backend, handle: str, *, is_extractor: bool = False) ->
         if key not in _MODEL_KEYS and key not in headers:
             raise ConfigError(f"unknown key {key!r}", where=where, hint=did_you_mean(key, _MODEL_KEYS))
     valued = table.get("valued_constraints", {})
+    parameters = table.get("parameters")
     try:
         return ModelSpec(
             handle=handle,
             model_id=str(table.get("model_id", handle)),
-            sdk=str(table.get("sdk") or backend.sdk or ("openai" if backend.endpoint else "unknown")),
+            sdk=_sdk(backend, table),
             is_extractor=table.get("model_type", "text_extractor" if is_extractor else "llm") == "text_extractor",
             inputs=tuple(table.get("inputs", ("text", "images"))),
             costs={key: float(price) for key, price in table.get("costs", {}).items()},
+            costs_from=str(table.get("costs_from", "")),
             max_tokens=None if table.get("max_tokens") in (None, "auto") else int(table["max_tokens"]),
+            leaves_limit=table.get("max_tokens") == "auto",
             max_prompt_images=table.get("max_prompt_images"),
             constraints=tuple(table.get("listed_constraints", ())),
             fixed_temperature=valued.get("fixed_temperature") if is_table(valued) else None,
             headers=headers,
+            structure_method=table.get("structure_method"),
+            parameters=None if parameters is None else {key: str(name) for key, name in parameters.items()},
         )
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"a value of this table has the wrong kind: {error}", where=where) from error
+
+
+def _sdk(backend: Backend, table: Table) -> str:
+    return str(table.get("sdk") or backend.sdk or ("openai" if backend.endpoint else "unknown"))

@@ -9,7 +9,8 @@ from typing import Any, Final, Literal, cast, get_args
 from pydantic import Field, PositiveFloat, PositiveInt, ValidationError
 
 from pipelex.errors import ConfigError, ModelNotFoundError
-from pipelex.inference.backends import Backends
+from pipelex.inference.backends import EXTRA_OF_SDK, Backends
+from pipelex.inference.secrets import Secrets
 from pipelex.inference.tables import (
     Table,
     check_keys,
@@ -108,17 +109,18 @@ class Deck:
         self._tables: dict[str, Table] = {family: tables.get(family, {}) for family in _FAMILIES}
 
     @classmethod
-    def load(cls, dirs: Sequence[Path] = (), environ: Mapping[str, str] | None = None) -> Deck:
+    def load(cls, dirs: Sequence[Path] = (), secrets: Secrets | Mapping[str, str] | None = None) -> Deck:
         """Lay the user's deck, backends and routes over the built-in ones.
 
         `dirs` are configuration folders (`.pipelex`, or their `inference` folder), the project's before the user's
-        own. Of each file or folder the first found counts. `environ` is where keys are looked up.
+        own. Of each file or folder the first found counts. Keys are looked up in `secrets`,
+        or in that environment alone.
         """
         tables: Table = {}
         for folder in (defaults() / "deck", first_found(dirs, "deck")):
             for file in toml_files(folder) if folder is not None and folder.is_dir() else ():
                 tables = merged(tables, _deck_table(read_table(file), str(file)))
-        return cls(tables, Backends.load(dirs, environ))
+        return cls(tables, Backends.load(dirs, secrets))
 
     def settings_for(self, crate: LibraryCrate, *, simulate: bool = False) -> dict[str, ModelSetting]:
         """The setting of every model that the pipes of a crate ask for, by `ModelAsk.key`.
@@ -156,7 +158,8 @@ class Deck:
         model = self.backends.route(self.setting(ask).handle, family="llm").model
         if ask.choice.get("temperature") is not None and not model.takes_temperature:
             return f"the model {model.handle!r} takes no temperature"
-        if ask.choice.get("reasoning_budget") is not None:
+        takes_budget = EXTRA_OF_SDK.get(model.sdk, "openai") != "openai"
+        if ask.choice.get("reasoning_budget") is not None and not takes_budget:
             return f"the model {model.handle!r} takes a reasoning_effort, not a reasoning_budget"
         return None
 

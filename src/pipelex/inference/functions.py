@@ -179,7 +179,9 @@ def _import_file(file: Path) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None or not path.is_file():
+    if not path.is_file():
+        raise ConfigError("there is no file to take functions from", where=str(file), hint="check its path")
+    if spec is None or spec.loader is None:
         raise ConfigError("this is not a Python file", where=str(file))
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module

@@ -3,30 +3,43 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, cast
+from dataclasses import replace
+from functools import partial
+from typing import Any, Final, cast
+from urllib.parse import urlsplit
 
 from pydantic import JsonValue
 
-from pipelex.errors import ConfigError, DocumentError, InternalError, ReplyError
+from pipelex.errors import ConfigError, InternalError, PipelexError, ReplyError
 from pipelex.inference.attachments import load_parts
-from pipelex.inference.backends import SIMULATED, Access, Backend, Route
+from pipelex.inference.attempts import part_key
+from pipelex.inference.backends import EXTRA_OF_SDK, LOCAL_SDK, SIMULATED, Access, Backend, ModelSpec, Route
+from pipelex.inference.cache import ReplyCache
+from pipelex.inference.checkpoint import Checkpoint, KeptCheckpoint
 from pipelex.inference.deck import Deck
-from pipelex.inference.documents import Documents, PageParts, Picture
+from pipelex.inference.documents import Documents
+from pipelex.inference.extracting import extract, stored_image
 from pipelex.inference.functions import Function, call_function
+from pipelex.inference.prices import priced
 from pipelex.inference.printing import make_document, picture_of
 from pipelex.inference.providers.provider import (
     Closable,
     ImageMaker,
     ImagePrompt,
+    ObjectSearcher,
+    PageReader,
     Part,
     Prompt,
     Provider,
     Reask,
     Searcher,
+    Warmable,
 )
+from pipelex.inference.redaction import without_secrets
 from pipelex.inference.settings import InferenceSettings
-from pipelex.inference.structured import Unfit, complaint, read_reply, reply_schema
+from pipelex.inference.structured import Unfit, complaint, read_reply, reply_schema, validate
 from pipelex.pipes.requests import (
     Attachment,
     DocumentRequest,
@@ -43,6 +56,7 @@ from pipelex.pipes.requests import (
     Reply,
     ReplyT,
     Request,
+    SearchObjectRequest,
     SearchReply,
     SearchRequest,
     TextReply,
@@ -50,11 +64,24 @@ from pipelex.pipes.requests import (
     Usage,
 )
 from pipelex.storage.blobs import Blobs
-from pipelex.storage.fetch import FetchedFile, read_url
+from pipelex.storage.fetch import read_url
 from pipelex.storage.settings import StorageSettings
 from pipelex.values.contents import StructuredContent
+from pipelex.values.depth import TooDeep, check_depth
 
+_LOG = logging.getLogger(__name__)
 _MAX_SHOWN: Final = 500
+_IMAGE_APIS: Final = {"google": "google_images", "openai_img_gen": "openai"}
+"""The API that makes images, for the sdk names that mean another one, or none, elsewhere."""
+_EXTRACT_APIS: Final = {"mistral": "mistral_ocr"}
+"""The API that reads documents, for the sdk names that mean another one elsewhere."""
+_FAMILIES: Final[Mapping[type[Request[Any]], str]] = {
+    ExtractRequest: "extract",
+    ImageRequest: "img_gen",
+    SearchRequest: "search",
+    SearchObjectRequest: "search",
+}
+"""What the model of a request is for; of all others, language."""
 
 
 class Performer:
@@ -80,7 +107,8 @@ class Performer:
         self._functions = dict(functions or {})
         self._classes = dict(classes or {})
         self._documents = Documents(settings.documents)
-        self._providers: dict[str, Closable] = {}
+        self._cache = ReplyCache(settings.cache, blobs, self._storage)
+        self._providers: dict[tuple[str, str], Closable] = {}
 
     async def aclose(self) -> None:
         """Close the connections of every provider."""
@@ -88,20 +116,42 @@ class Performer:
         for provider in providers:
             await provider.aclose()
 
-    async def perform(self, request: Request[ReplyT]) -> ReplyT:
-        """Carry out one request, once. Raises the error that says who can act, and whether to try again."""
+    async def perform(
+        self, request: Request[ReplyT], *, key: str | None = None, checkpoint: Checkpoint | None = None
+    ) -> ReplyT:
+        """Carry out one request, once. Raises the error that says who can act, and whether to try again.
+
+        Attempts with the same `key` are one call to providers that honour idempotency keys; `checkpoint` is what the
+        attempts of one request leave to each other.
+        What it says may be read by others than this process, so none of the secrets held here is in it.
+        """
+        try:
+            make = partial(self._priced, key, checkpoint or KeptCheckpoint())
+            return await self._cache.through(request, lambda: self._served(request), make)
+        except PipelexError as error:
+            raise without_secrets(error, self._backends.secrets()) from error.__cause__
+
+    async def _priced(self, key: str | None, checkpoint: Checkpoint, request: Request[ReplyT]) -> ReplyT:
+        reply = await self._perform(request, key, checkpoint)
+        if not isinstance(getattr(request, "model", None), ModelSetting):
+            return reply
+        return reply.model_copy(update={"usage": await priced(reply.usage, self._route_of(request))})
+
+    async def _perform(self, request: Request[ReplyT], key: str | None, checkpoint: Checkpoint) -> ReplyT:
         reply: Reply
         match request:
             case TextRequest():
-                reply = await self._text(request)
+                reply = await self._text(request, key)
             case ObjectRequest() | ObjectListRequest():
-                reply = await self._object(request)
+                reply = await self._object(request, key)
             case ExtractRequest():
-                reply = await self._extract(request)
+                reply = await self._extract(request, checkpoint)
             case ImageRequest():
-                reply = await self._images(request)
+                reply = await self._images(request, key, checkpoint)
             case SearchRequest():
                 reply = await self._search(request)
+            case SearchObjectRequest():
+                reply = await self._search_object(request)
             case DocumentRequest():
                 reply = await make_document(request, self._blobs, self._storage, self._settings.documents)
             case FunctionRequest():
@@ -110,24 +160,24 @@ class Performer:
                 raise InternalError(f"no one performs requests of class {type(request).__name__}")
         return cast("ReplyT", reply)
 
-    async def _text(self, request: TextRequest) -> TextReply:
+    async def _text(self, request: TextRequest, key: str | None) -> TextReply:
         provider, prompt = await self._prepare(request)
-        completion = await provider.complete(prompt)
+        completion = await provider.complete(replace(prompt, key=key))
         return TextReply(text=completion.text, usage=completion.usage)
 
-    async def _object(self, request: ObjectRequest | ObjectListRequest) -> ObjectReply:
+    async def _object(self, request: ObjectRequest | ObjectListRequest, key: str | None) -> ObjectReply:
         """Ask, check, and ask again with the reasons as often as the settings allow. All usage is counted."""
         schema = reply_schema(request)
         provider, prompt = await self._prepare(request, request.name, schema)
         usage = Usage()
         reasks: list[Reask] = []
         while True:
-            completion = await provider.complete(
-                Prompt(prompt.request, prompt.model, prompt.parts, prompt.name, prompt.schema, tuple(reasks))
-            )
+            part = part_key(key, [reask.reply for reask in reasks])
+            completion = await provider.complete(replace(prompt, reasks=tuple(reasks), key=part))
             usage += completion.usage
             try:
-                return ObjectReply(data=read_reply(completion.text, request, schema), usage=usage)
+                data = read_reply(completion.text, request, schema)
+                return ObjectReply(data=data, usage=usage + Usage(repeats=len(reasks)))
             except Unfit as error:
                 if len(reasks) >= self._settings.schema_reask_max_attempts:
                     raise ReplyError(
@@ -159,33 +209,77 @@ class Performer:
             settings=self._settings,
         )
 
-    async def _images(self, request: ImageRequest) -> ImagesReply:
+    async def _images(self, request: ImageRequest, key: str | None, checkpoint: Checkpoint) -> ImagesReply:
         route = self._route(request.model, "img_gen")
-        maker = cast(ImageMaker, self._provider(route))
+        maker = cast(ImageMaker, self._provider(route, _IMAGE_APIS.get(route.model.sdk)))
         parts = () if route.model.sdk == SIMULATED else await self._parts(request.attachments, route)
-        made = await maker.images(ImagePrompt(request, route.model, parts))
-        images = [await self._kept(image, number) for number, image in enumerate(made.images, 1)]
+        made = await maker.images(ImagePrompt(request, route.model, parts, checkpoint, key))
+        own = "" if route.model.sdk == SIMULATED else self._backends.access(route.backend).endpoint
+        images = [await self._kept(image, number, own) for number, image in enumerate(made.images, 1)]
         return ImagesReply(images=images, usage=made.usage)
 
-    async def _kept(self, image: bytes | str, number: int) -> dict[str, JsonValue]:
-        """A generated image once stored, as the data of an Image."""
-        data = (await read_url(image, self._blobs, self._storage)).data if isinstance(image, str) else image
+    async def _kept(self, image: bytes | str, number: int, endpoint: str) -> dict[str, JsonValue]:
+        """A generated image once stored, as the data of an Image. The host of the endpoint may be a private one."""
+        if isinstance(image, str):
+            data = (await read_url(image, self._blobs, self._storage, trusted=urlsplit(endpoint).netloc)).data
+        else:
+            data = image
         picture = await asyncio.to_thread(picture_of, data)
         suffix = picture.mime_type.partition("/")[2]
-        return {**await self._image(picture), "filename": f"image-{number}.{suffix}"}
+        return {**await stored_image(picture, self._blobs), "filename": f"image-{number}.{suffix}"}
 
     async def _search(self, request: SearchRequest) -> SearchReply:
         route = self._route(request.model, "search")
         return await cast(Searcher, self._provider(route)).search(request, route.model)
 
+    async def _search_object(self, request: SearchObjectRequest) -> ObjectReply:
+        route = self._route(request.model, "search")
+        searcher = self._provider(route)
+        if not isinstance(searcher, ObjectSearcher):
+            raise ConfigError(
+                f"the search model {request.model.handle!r} only answers with sources: it cannot fill {request.name}",
+                hint="use one that can, such as linkup-standard or exa-answer; or search for a SearchResult, and fill "
+                f"{request.name} from it with a PipeLLM",
+            )
+        reply = await searcher.search_object(request, route.model)
+        if problems := _problems(reply.data, request.output_schema):
+            raise ReplyError(
+                f"what {request.model.handle!r} found does not fit {request.name}: {'; '.join(problems)[:_MAX_SHOWN]}",
+                retryable=True,
+                model=request.model.handle,
+                hint="make the concept simpler, or its fields optional: a search may not find all of them",
+            )
+        return reply
+
+    def _route_of(self, request: Request[Any]) -> Route:
+        """Who serves a request that names a model."""
+        model: ModelSetting = request.model  # type: ignore[attr-defined]
+        return self._route(model, _FAMILIES.get(type(request), "llm"))
+
+    def _served(self, request: Request[Any]) -> tuple[Route, str | None]:
+        """Who serves a request that names a model, and at which endpoint."""
+        route = self._route_of(request)
+        return route, self._backends.endpoint(route.backend)
+
     def _route(self, setting: ModelSetting, family: str) -> Route:
         return self._backends.route(setting.handle, setting.backend, family=family)
 
-    def _provider(self, route: Route) -> Closable:
-        name = route.backend.name
-        if name not in self._providers:
-            self._providers[name] = self._build(route.backend, route.model.sdk)
-        return self._providers[name]
+    async def warm(self) -> None:
+        """Import and build now what the first calls would wait for: the SDKs of the backends whose key is here."""
+        for backend, sdk in self._backends.usable_sdks():
+            if sdk not in EXTRA_OF_SDK:
+                continue
+            try:
+                await cast(Warmable, self._provider(Route(backend, ModelSpec("", "", sdk)))).warm()
+            except PipelexError as error:
+                # Most runs need none of it: whoever does is told then.
+                _LOG.debug("%s is not ready: %s", backend.name, error.message)
+
+    def _provider(self, route: Route, api: str | None = None) -> Closable:
+        key = (route.backend.name, api or route.model.sdk)
+        if key not in self._providers:
+            self._providers[key] = self._build(route.backend, key[1])
+        return self._providers[key]
 
     def _build(self, backend: Backend, sdk: str) -> Closable:
         if sdk == SIMULATED:
@@ -197,39 +291,27 @@ class Performer:
             raise ConfigError(f"the endpoint of backend {backend.name!r} is empty", where=backend.source)
         return _provider_class(sdk)(backend.name, access, self._settings)
 
-    async def _extract(self, request: ExtractRequest) -> PagesReply:
-        self._route(request.model, "extract")
-        if request.page_image_captions:
-            raise ConfigError(
-                f"the extraction model {request.model.handle!r} writes no captions",
-                hint="drop page_image_captions, and describe the images with a PipeLLM",
-            )
-        file = await read_url(request.url, self._blobs, self._storage)
-        if request.mime_type and not file.mime_type:
-            file = FetchedFile(file.data, request.mime_type, file.filename)
-        pages: list[dict[str, JsonValue]] = []
-        try:
-            async for parts in self._documents.read_pages(
-                file,
-                max_images=request.max_page_images,
-                views=request.page_views,
-                dpi=request.page_views_dpi,
-            ):
-                pages.append(await self._page(parts))
-        except DocumentError as error:
-            error.where = error.where or request.url[:120]
-            raise
-        return PagesReply(pages=pages, usage=Usage(calls=1, pages=len(pages)))
+    async def _extract(self, request: ExtractRequest, checkpoint: Checkpoint) -> PagesReply:
+        route = self._route(request.model, "extract")
+        is_local = route.model.sdk in (LOCAL_SDK, SIMULATED)
+        reader = None if is_local else cast(PageReader, self._provider(route, _EXTRACT_APIS.get(route.model.sdk)))
+        return await extract(
+            request,
+            route.model,
+            reader,
+            checkpoint=checkpoint,
+            documents=self._documents,
+            blobs=self._blobs,
+            storage=self._storage,
+        )
 
-    async def _page(self, parts: PageParts) -> dict[str, JsonValue]:
-        images: list[JsonValue] = [await self._image(picture) for picture in parts.pictures]
-        content: dict[str, JsonValue] = {"text": {"text": parts.text}, "images": images}
-        view = await self._image(parts.view) if parts.view else None
-        return {"text_and_images": content, "page_view": view}
 
-    async def _image(self, picture: Picture) -> dict[str, JsonValue]:
-        url = await self._blobs.put(picture.data, mime_type=picture.mime_type)
-        return {"url": url, "mime_type": picture.mime_type, "width": picture.width, "height": picture.height}
+def _problems(data: JsonValue, schema: dict[str, JsonValue]) -> list[str]:
+    try:
+        check_depth(data)
+    except TooDeep as error:
+        return [f"it is {error}"]
+    return validate(data, schema)
 
 
 def _provider_class(sdk: str) -> Callable[[str, Access, InferenceSettings], Closable]:
@@ -242,6 +324,42 @@ def _provider_class(sdk: str) -> Callable[[str, Access, InferenceSettings], Clos
         from pipelex.inference.providers.tavily import Tavily
 
         return Tavily
+    if sdk == "mistral_ocr":
+        from pipelex.inference.providers.mistral_ocr import MistralOcr
+
+        return MistralOcr
+    if sdk == "azure_document_intelligence":
+        from pipelex.inference.providers.azure_document import AzureDocument
+
+        return AzureDocument
+    if sdk == "exa":
+        from pipelex.inference.providers.exa import Exa
+
+        return Exa
+    if sdk == "brave":
+        from pipelex.inference.providers.brave import Brave
+
+        return Brave
+    if sdk == "google_images":
+        from pipelex.inference.providers.google_images import GoogleImages
+
+        return GoogleImages
+    if sdk == "xai_images":
+        from pipelex.inference.providers.xai_images import XaiImages
+
+        return XaiImages
+    if sdk == "fal":
+        from pipelex.inference.providers.fal import Fal
+
+        return Fal
+    if sdk == "replicate":
+        from pipelex.inference.providers.replicate import Replicate
+
+        return Replicate
+    if sdk in EXTRA_OF_SDK:
+        from pipelex.inference.providers.pydantic_ai import PydanticAI
+
+        return partial(PydanticAI, sdk)
     from pipelex.inference.providers.openai_compatible import OpenAICompatible
 
     return OpenAICompatible

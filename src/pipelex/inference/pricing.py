@@ -1,4 +1,4 @@
-"""What tokens cost, from the price table of a model. Runs on workers; pure."""
+"""What tokens, pages, images and searches cost, from the price table of a model. Runs on workers; pure."""
 
 from __future__ import annotations
 
@@ -16,3 +16,15 @@ def cost_usd(costs: Mapping[str, float], *, input_tokens: int, cached_tokens: in
     cached = costs.get("input_cached", costs["input"])
     total = (input_tokens - cached_tokens) * costs["input"] + cached_tokens * cached + output_tokens * costs["output"]
     return total / 1_000_000
+
+
+def unit_cost_usd(costs: Mapping[str, float], unit: str, count: int) -> float | None:
+    """The cost of `count` pages, images or searches, priced each under `unit`; None when it has no price."""
+    return costs[unit] * count if unit in costs else None
+
+
+def units_usd(costs: Mapping[str, float], counts: Mapping[str, int]) -> float | None:
+    """The cost of what is counted by unit; None when there is nothing, or when one unit of it has no price."""
+    parts = [unit_cost_usd(costs, unit, count) for unit, count in counts.items() if count]
+    known = [part for part in parts if part is not None]
+    return sum(known) if known and len(known) == len(parts) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from datetime import datetime, time
 from typing import Any, Final
 
@@ -13,6 +14,7 @@ from pipelex.values.depth import TooDeep, check_depth
 
 ITEMS: Final = "items"
 _MAX_PROBLEMS: Final = 8
+_NAME: Final = re.compile(r"[^A-Za-z0-9_-]+")
 
 
 class Unfit(ValueError):
@@ -36,6 +38,11 @@ def reply_schema(request: ObjectRequest | ObjectListRequest) -> dict[str, JsonVa
     }
     # References such as "#/$defs/Name" start at the root, wherever the item sits.
     return schema if definitions is None else {**schema, "$defs": definitions}
+
+
+def wire_name(name: str | None) -> str:
+    """The name of a schema, as providers accept one."""
+    return _NAME.sub("_", name or "Reply")[:64] or "Reply"
 
 
 def read_reply(text: str, request: ObjectRequest | ObjectListRequest, schema: dict[str, JsonValue]) -> JsonValue:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from difflib import get_close_matches
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -13,6 +14,11 @@ from typing import Any, TypeGuard
 from pipelex.errors import ConfigError
 
 Table = dict[str, Any]
+BUILT_IN = "t"
+OWN = "own"
+"""The marks of prices: of the built-in tables, with the day they were checked, and of those that lie over them."""
+_CHECKED = date(2026, 11, 22)
+"""When the built-in prices were last compared with those of the providers, or of genai-prices."""
 
 
 def defaults() -> Traversable:
@@ -47,6 +53,15 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> Table:
         below = result.get(key)
         result[key] = merged(below, value) if is_table(below) and is_table(value) else value
     return result
+
+
+def with_price_mark(tables: Table, *, is_own: bool) -> Table:
+    """Model tables, those with costs marked with where these come from: `costs_from`, one key that files never hold."""
+    mark = OWN if is_own else f"{BUILT_IN}{_CHECKED:%y%m%d}"
+    return {
+        name: {**table, "costs_from": mark} if is_table(table) and "costs" in table else table
+        for name, table in tables.items()
+    }
 
 
 def first_found(dirs: Sequence[Path], name: str) -> Path | None:
