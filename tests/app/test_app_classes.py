@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -191,20 +190,6 @@ inputs = { body = "Text" }
 output = "Document"
 format = "pdf"
 """
-
-
-def test_a_format_without_its_engine_is_refused_at_load(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert runtime.load(PRINT).own == ("d.print",)
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *more: None if name == "fpdf" else found(name, *more))
-    with pytest.raises(LibraryError) as caught:
-        runtime.load(PRINT)
-    (problem,) = caught.value.found
-    assert (problem.message, problem.hint) == (
-        "'print': nothing is installed here that makes a pdf",
-        'pip install "pipelex[documents]"',
-    )
-    assert runtime.load(PRINT.replace("pdf", "xlsx")).own == ("d.print",)
 
 
 def test_a_format_that_has_no_engine_is_refused_with_those_that_have(runtime: Runtime) -> None:

@@ -14,7 +14,7 @@ from pipelex.pipes.progress import Progress
 
 Cli = Callable[..., Any]
 
-HEAVY = ("temporalio", "httpx2", "openai", "jsonschema_rs", "rich", "pypdfium2", "pydantic")
+HEAVY = ("temporalio", "httpx2", "openai", "jsonschema_rs", "rich", "pypdfium2", "pydantic", "opentelemetry")
 
 
 def python(code: str, home: Path) -> str:
@@ -22,6 +22,16 @@ def python(code: str, home: Path) -> str:
         [sys.executable, "-c", code], capture_output=True, text=True, check=True, env={"HOME": str(home)}, timeout=60
     )
     return done.stdout
+
+
+def test_output_that_nobody_reads_to_its_end_is_no_error(tmp_path: Path) -> None:
+    code = "from pipelex.cli.main import main; main(['schema'])"
+    done = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=tmp_path)
+    assert done.stdout is not None
+    done.stdout.close()
+    assert done.stderr is not None
+    assert (done.stderr.read(), done.wait(timeout=60)) == (b"", 1)
+    done.stderr.close()
 
 
 @pytest.mark.parametrize("module", ["pipelex", "pipelex.cli.main"])

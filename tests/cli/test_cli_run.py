@@ -106,11 +106,18 @@ def feed(monkeypatch: pytest.MonkeyPatch) -> Iterator[Feed]:
         end.close()
 
 
-def test_a_simulated_run_prints_the_text_and_writes_three_files(cli: Cli, work: Path, greet: Path) -> None:
+def test_a_simulated_run_prints_the_text_and_writes_its_files(cli: Cli, work: Path, greet: Path) -> None:
     done = cli("run", "bundle", str(greet), "--simulate", "-i", '{"name": "Ada"}')
     assert done.code == 0, done.err
     folder = work / "results" / "greet_output_01"
-    assert sorted(file.name for file in folder.iterdir()) == ["main_stuff.json", "main_stuff.md", "working_memory.json"]
+    assert sorted(file.name for file in folder.iterdir()) == [
+        "cost_report.json",
+        "execution_graph.html",
+        "graphspec.json",
+        "main_stuff.json",
+        "main_stuff.md",
+        "working_memory.json",
+    ]
     content = json.loads((folder / "main_stuff.json").read_text())
     assert done.out == content["text"] + "\n"
     assert (folder / "main_stuff.md").read_text().startswith("> simulated: no model was called")
@@ -505,6 +512,7 @@ def test_a_failure_document_says_where_it_happened() -> None:
         "error": True,
         "error_type": "RateLimitError",
         "code": "rate-limited",
+        "category": "transient",
         "message": "slow down",
         "hint": None,
         "error_domain": "runtime",

@@ -115,7 +115,7 @@ class Gauge:
         self.most = 0
         self.script = ScriptedPerformer(lambda request: request.prompt)
 
-    async def perform(self, request: Request[ReplyT]) -> ReplyT:
+    async def perform(self, request: Request[ReplyT], *, key: str | None = None, checkpoint: Any = None) -> ReplyT:
         self.running += 1
         self.most = max(self.most, self.running)
         await asyncio.sleep(0)
@@ -139,7 +139,7 @@ class Gate:
         self.open = asyncio.Semaphore(0)
         self.script = ScriptedPerformer(lambda request: request.prompt)
 
-    async def perform(self, request: Request[ReplyT]) -> ReplyT:
+    async def perform(self, request: Request[ReplyT], *, key: str | None = None, checkpoint: Any = None) -> ReplyT:
         await self.open.acquire()
         return await self.script.perform(request)
 

@@ -23,6 +23,7 @@ from pipelex.temporal.activities import Performs, activities
 from pipelex.temporal.client import DurableRun, submit
 from pipelex.temporal.routing import routes_for
 from pipelex.temporal.settings import TemporalSettings
+from pipelex.temporal.worker import run_worker
 from pipelex.temporal.workflow import PipeWorkflow, workflow_runner
 from pipelex.values.slots import Slot
 from pipelex.values.value import Memory, Value
@@ -51,7 +52,7 @@ class Scripted:
             return FunctionReply(data={"text": f"{request.function_name}()"})
         return ObjectReply(data=[{"text": "one"}, {"text": "two"}])
 
-    async def perform(self, request: Any) -> Any:
+    async def perform(self, request: Any, *, key: str | None = None, checkpoint: Any = None) -> Any:
         """Note the request, then answer, raise, or wait, as the function says."""
         self.asked.append(request)
         self.at_once += 1
@@ -141,6 +142,29 @@ class Bench:
             **options,
         ) as worker:
             yield worker
+
+    @contextlib.asynccontextmanager
+    async def serving(
+        self, settings: TemporalSettings, *queues: str, performer: Performs | None = None, **options: Any
+    ) -> AsyncIterator[None]:
+        """A worker as `pipelex worker` makes it, with a connection of its own; by default of the bench's queue."""
+        address, stop, ready = self.client.service_client.config.target_host, asyncio.Event(), asyncio.Event()
+        work = run_worker(
+            client=await Client.connect(address, data_converter=self.client.data_converter),
+            settings=settings,
+            performer=performer or Scripted(),
+            task_queues=queues,
+            stop=stop,
+            on_ready=ready.set,
+            **options,
+        )
+        running = asyncio.create_task(work)
+        try:
+            await asyncio.wait_for(ready.wait(), 30)
+            yield
+        finally:
+            stop.set()
+            await running
 
     async def start(
         self,

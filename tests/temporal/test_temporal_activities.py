@@ -27,7 +27,7 @@ class Fails:
     def __init__(self, error: Exception) -> None:
         self.error = error
 
-    async def perform(self, request: Any) -> Any:
+    async def perform(self, request: Any, *, key: str | None = None, checkpoint: Any = None) -> Any:
         raise self.error
 
 
@@ -36,7 +36,7 @@ class Hangs:
         self.entered = asyncio.Event()
         self.cancelled = False
 
-    async def perform(self, request: Any) -> Any:
+    async def perform(self, request: Any, *, key: str | None = None, checkpoint: Any = None) -> Any:
         self.entered.set()
         try:
             await asyncio.Event().wait()
@@ -46,7 +46,7 @@ class Hangs:
 
 
 class Answers:
-    async def perform(self, request: Any) -> Any:
+    async def perform(self, request: Any, *, key: str | None = None, checkpoint: Any = None) -> Any:
         return TextReply(text=f"answer to {request.prompt}")
 
 
@@ -65,6 +65,7 @@ def test_one_activity_for_each_request_under_its_documented_name() -> None:
         "act_extract_gen_extract_pages",
         "act_img_gen_images",
         "act_search_gen_sourced_answer",
+        "act_search_gen_structured",
         "act_doc_gen_document",
         "act_func_call",
     ]

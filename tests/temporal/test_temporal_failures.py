@@ -165,3 +165,22 @@ def test_a_report_of_another_version() -> None:
 def test_our_own_errors_pass_through() -> None:
     error = InferenceError("x")
     assert raised(error) is error
+
+
+def test_reports_of_earlier_and_later_versions_are_read() -> None:
+    earlier = {"code": "rate-limited", "message": "slow", "retryable": True, "provider": "p", "status": 429}
+    found = raised(ApplicationError("slow", earlier, type="RateLimitError"))
+    assert isinstance(found, RateLimitError)
+    assert (found.request_id, found.category) == (None, "transient")
+    later = {**earlier, "retryable": False, "category": "of tomorrow", "request_id": "req-1", "weather": "fine"}
+    found = raised(ApplicationError("slow", later, type="RateLimitError"))
+    assert isinstance(found, RateLimitError)
+    assert (found.request_id, found.category) == ("req-1", "capacity")
+
+
+@pytest.mark.parametrize("mark", ["TMPRL1103", "TMPRL1105", "TMPRL1106"])
+def test_what_the_sdk_says_of_payloads_is_told_in_words(mark: str) -> None:
+    found = raised(in_activity(ApplicationError(f"[{mark}] something of the SDK", type="PayloadsTooLarge")))
+    assert type(found) is ConfigError
+    assert found.message.startswith("act_llm_gen_text ")
+    assert found.hint

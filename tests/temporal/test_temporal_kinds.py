@@ -118,12 +118,37 @@ def answer(request: Any) -> Any:
 
 SUMMARIES = [
     "Document · pipe=print · format=pdf",
-    "Img gen 2× · pipe=draw · model=small · n=2",  # noqa: RUF001
+    "Img gen N× · pipe=draw · model=small · n=2",  # noqa: RUF001
     "LLM object · pipe=judge · class=Verdicts",
     "LLM object · pipe=read · class=Order",
     "LLM text · pipe=show · model=small",
     "Search sourced answer · pipe=look · model=small",
 ]
+
+
+SEARCH = """domain = "d"
+[concept.Firm]
+description = "A firm"
+[concept.Firm.structure]
+city = { type = "text", description = "c" }
+[pipe.find]
+type = "PipeSearch"
+description = "Find"
+inputs = { letter = "Text" }
+output = "Firm"
+prompt = "$letter"
+"""
+
+
+async def test_a_search_that_fills_a_structure_runs_durably(bench: Bench) -> None:
+    found = library_from_texts({"d.mthds": SEARCH})[0].crate
+    async with bench.worker(performer := Scripted(lambda request: ObjectReply(data={"city": "Ada"}))):
+        run = await bench.start(found, "find", {"letter": text("tea")})
+        result = await run.result()
+        summaries = await summaries_of(bench, run.workflow_id)
+    assert (result.outcome.concept, result.outcome.data) == ("d.Firm", {"city": "Ada"})
+    assert [request.activity for request in performer.asked] == ["act_search_gen_structured"]
+    assert "Search structured · pipe=find · class=Firm" in summaries
 
 
 @pytest.mark.parametrize("children", ["every_pipe", "fan_out"])

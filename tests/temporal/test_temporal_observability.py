@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import pytest
 from pydantic import JsonValue
+from temporalio.common import SearchAttributeIndexedValueType
 
-from pipelex.language.pipes import PipeLLM
+from pipelex.language.pipes import PipeLLM, PipeSequence, Step
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.port import Batch, Item, PipeCall, RunInfo
 from pipelex.pipes.requests import (
+    DocumentRequest,
     ExtractRequest,
     FunctionRequest,
+    ImageRequest,
     ModelSetting,
     ObjectListRequest,
     ObjectRequest,
     Request,
+    SearchObjectRequest,
+    SearchRequest,
     TextRequest,
+    Usage,
 )
 from pipelex.temporal.observability import (
+    SEARCH_ATTRIBUTE_KEYS,
     Watch,
     activity_summary,
     child_id,
     details,
+    final_attributes,
     search_attributes,
     shortened,
     summary,
 )
+from pipelex.temporal.settings import SEARCH_ATTRIBUTE_TYPES
 from pipelex.values.slots import Slot
 from pipelex.values.value import Memory, Value
 
@@ -73,7 +82,14 @@ def test_details() -> None:
         "| User | `ada` |",
         "| Session | `s1` |",
         "| Library crate | `0123456789ab` |",
-        "| Input names | `letter, a'\\|b` |",
+        "| Input | `letter, a'\\|b` |",
+    ]
+    nobody = PipeCall(pipe="tell", run=RunInfo(run_id="r"))
+    assert details(nobody, LibraryCrate(fingerprint="")).splitlines()[3:] == [
+        "| Domain |  |",
+        "| Pipeline run | `r` |",
+        "| User | `anonymous` |",
+        "| Session |  |",
     ]
     wide = call("d.tell", **{f"input_{number:05}": {"text": ""} for number in range(3000)})
     assert len(details(wide, crate).encode()) <= 20_000
@@ -89,7 +105,15 @@ def test_details() -> None:
             ObjectListRequest(model=MODEL, prompt="x", name="Card", output_schema={}),
             "LLM object list · pipe=tell · class=Card",
         ),
+        (
+            SearchObjectRequest(model=MODEL, prompt="x", name="Card", output_schema={}),
+            "Search structured · pipe=tell · class=Card",
+        ),
         (ExtractRequest(model=MODEL, url="x"), "Extract pages · pipe=tell · handle=gpt-4o"),
+        (ImageRequest(model=MODEL, prompt="x"), "Img gen 1× · pipe=tell · model=gpt-4o"),  # noqa: RUF001
+        (ImageRequest(model=MODEL, prompt="x", count=3), "Img gen N× · pipe=tell · model=gpt-4o · n=3"),  # noqa: RUF001
+        (SearchRequest(model=MODEL, prompt="x"), "Search sourced answer · pipe=tell · model=gpt-4o"),
+        (DocumentRequest(format="pdf", html="x", filename="x.pdf"), "Document · pipe=tell · format=pdf"),
         (
             FunctionRequest(function_name="f" * 300, memory=Memory(), output=TEXT, concepts={}),
             "Function · pipe=tell · function=" + "f" * 163 + "…",
@@ -114,15 +138,51 @@ def test_child_ids_stay_short_and_distinct() -> None:
 
 
 def test_search_attributes() -> None:
-    pairs = search_attributes(("PipeCode", "DomainCode", "PipelineRunId", "UserId", "SessionId"), call("a.b.tell"))
+    pairs = search_attributes(SEARCH_ATTRIBUTE_TYPES, call("a.b.tell"), LibraryCrate(fingerprint="f1"))
     assert {pair.key.name: pair.value for pair in pairs} == {
         "PipeCode": "tell",
         "DomainCode": "a.b",
         "PipelineRunId": "run-1",
         "UserId": "ada",
         "SessionId": "s1",
+        "CrateFingerprint": "f1",
+        "PipelexStatus": "running",
     }
-    assert len(search_attributes(("PipeCode",), call("a.tell"))) == 1
+    assert len(search_attributes(("PipeCode",), call("a.tell"), LibraryCrate())) == 1
+
+
+SMALL = Usage(calls=2, input_tokens=1200, output_tokens=34, cost_usd=0.01234567)
+
+
+def ends(usage: Usage, *names: str) -> dict[str, object]:
+    return {
+        pair.key.name: pair.value for pair in final_attributes(names or tuple(SEARCH_ATTRIBUTE_TYPES), "done", usage)
+    }
+
+
+def test_what_a_workflow_ends_with() -> None:
+    assert ends(SMALL.under("small") + SMALL.under("big")) == {
+        "PipelexStatus": "done",
+        "PipelexTokens": 2468,
+        "PipelexCostUsd": 0.024691,
+        "PipelexModels": ["small", "big"],
+    }
+    assert ends(Usage()) == {"PipelexStatus": "done", "PipelexTokens": 0, "PipelexCostUsd": 0.0}
+    assert "PipelexCostUsd" not in ends(Usage(calls=1, cost_usd=None))
+    assert "PipelexCostUsd" not in ends(Usage(calls=1, is_simulated=True))
+    assert ends(SMALL, "PipeCode", "CrateFingerprint", "UserId") == {}
+
+
+def test_attributes_have_the_types_that_namespaces_are_given() -> None:
+    types = {
+        SearchAttributeIndexedValueType.KEYWORD: "Keyword",
+        SearchAttributeIndexedValueType.INT: "Int",
+        SearchAttributeIndexedValueType.DOUBLE: "Double",
+        SearchAttributeIndexedValueType.KEYWORD_LIST: "KeywordList",
+    }
+    assert {
+        name: types[key.indexed_value_type] for name, key in SEARCH_ATTRIBUTE_KEYS.items()
+    } == SEARCH_ATTRIBUTE_TYPES
 
 
 def test_progress_of_steps() -> None:
@@ -135,7 +195,27 @@ def test_progress_of_steps() -> None:
         ("d.one", "done", "w1"),
         ("d.two", "running", "w2"),
     ]
-    assert root.live() == "- ▶ `main`\n  - ✓ `one`\n  - ▶ `two`"
+    assert root.live() == "now `two`\n\n- ▶ `main`\n  - ✓ `one`\n  - ▶ `two`"
+    steps = PipeSequence(
+        type="PipeSequence", description="", output=TEXT, steps=tuple(Step(pipe=f"d.{code}") for code in ("one", "two"))
+    )
+    known = Watch.of(call("d.main"), 10.0, pipe=steps)
+    known.end(known.begin(call("d.one"), 11.0), 12.0, failed=False)
+    known.usage += SMALL
+    assert known.live() == "**1/2** steps · 2 calls · 1,200 tokens in, 34 out · 0.0123 USD\n\n- ▶ `main`\n  - ✓ `one`"
+    known.state = "done"
+    assert known.live().startswith("**1/2** steps · **done** · 2 calls")
+
+
+def test_the_headline_names_a_few_running_pipes() -> None:
+    root = Watch.of(call("d.main"), 0.0)
+    for code in "abcde":
+        root.begin(call(f"d.{code}"), 1.0)
+    assert root.live().splitlines()[0] == "now `a`, `b`, `c` and 2 more"
+    root.usage = Usage(calls=1, pages=3, is_simulated=True)
+    assert root.live().splitlines()[0].endswith(" · 1 call · simulated")
+    root.usage = Usage(calls=1, cost_usd=None)
+    assert root.live().splitlines()[0].endswith(" · 1 call · price unknown")
 
 
 def test_progress_of_a_batch_counts_items() -> None:
@@ -145,6 +225,7 @@ def test_progress_of_a_batch_counts_items() -> None:
     group = root.snapshot().children[0]
     assert (group.pipe, group.done, group.total, group.state) == ("d.one", 1, 3, "running")
     assert [child.workflow_id for child in group.children] == ["w0", "w2"]
+    assert root.live().splitlines()[0] == "**1/3** items · now `one`"
     root.end(items[0], 3.0, failed=False)
     root.end(items[2], 4.0, failed=False)
     group = root.snapshot().children[0]
@@ -178,5 +259,5 @@ def test_the_live_text_is_bounded() -> None:
     root = Watch.of(call("d.main"), 0.0)
     for index in range(100):
         root.begin(call("d.one", item=Item(index=index, total=100)), 1.0, f"w{index}")
-    assert len(root.live().splitlines()) == 21
+    assert len(root.live().splitlines()) == 23
     assert root.live().endswith("- … and 82 more")

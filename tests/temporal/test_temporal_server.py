@@ -10,20 +10,17 @@ import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
 from pathlib import Path
-from types import SimpleNamespace
-from typing import cast
 
 import psutil
 import pytest
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
 from pipelex.errors import ConfigError, CredentialError, PipelexError, UnreachableError
 from pipelex.temporal import server as server_module
 from pipelex.temporal.connection import connect
-from pipelex.temporal.namespace import check_search_attributes, list_search_attributes, register, runbook
+from pipelex.temporal.namespace import list_search_attributes
 from pipelex.temporal.server import EmbeddedServer, ServerRecord, find_temporal, running_server
-from pipelex.temporal.settings import SEARCH_ATTRIBUTES, ServerProfile, TemporalSettings
+from pipelex.temporal.settings import SEARCH_ATTRIBUTE_TYPES, ServerProfile, TemporalSettings
 
 pytestmark = pytest.mark.server
 SETTINGS = TemporalSettings()
@@ -72,7 +69,7 @@ async def test_runs_survive_a_restart_on_the_same_folder(tmp_path: Path) -> None
     record = await server.start()
     assert running_server(tmp_path) == record == server.record
     client = await client_of(server)
-    assert set(SEARCH_ATTRIBUTES) <= set(await list_search_attributes(client))
+    assert SEARCH_ATTRIBUTE_TYPES.items() <= (await list_search_attributes(client)).items()
     await client.start_workflow("nobody_runs_it", id="kept", task_queue="nobody")
     await server.stop()
     assert running_server(tmp_path) is None
@@ -191,7 +188,7 @@ async def test_something_that_listens_but_is_no_temporal_server(tmp_path: Path, 
 async def test_a_key_for_a_server_without_tls_is_not_shown(tmp_path: Path, up: EmbeddedServer) -> None:
     profile = profile_of(up, api_key_method="env_var", api_key_id="THE_KEY")
     error = await refused(profile, tmp_path, {"THE_KEY": "canary"})
-    assert "with TLS" in error.message
+    assert "was spoken to with TLS, because a key is used" in error.message
     assert "canary" not in f"{error.render()} {error.__cause__!r}"
     missing = await refused(profile, tmp_path, {})
     assert isinstance(missing, CredentialError)
@@ -202,52 +199,3 @@ async def test_a_namespace_that_is_not_there(tmp_path: Path, up: EmbeddedServer)
     error = await refused(profile_of(up, namespace="nope"), tmp_path)
     assert not isinstance(error, UnreachableError)
     assert "no namespace 'nope'" in error.message
-
-
-async def test_search_attributes_are_checked_then_registered_once(up: EmbeddedServer) -> None:
-    client = await client_of(up)
-    with pytest.raises(ConfigError, match="lacks the search attributes PipeCode, UserId") as caught:
-        await check_search_attributes(client, ["PipeCode", "UserId"])
-    assert "temporal operator search-attribute create" in (caught.value.hint or "")
-    assert "tcld" in (caught.value.hint or "")
-    first = await register(client, ["PipeCode", "UserId"])
-    assert (first.already, first.added) == ((), ("PipeCode", "UserId"))
-    second = await register(client, ["UserId", "DomainCode"])
-    assert (second.already, second.added) == (("UserId",), ("DomainCode",))
-    await check_search_attributes(client, ["PipeCode", "UserId", "DomainCode"])
-
-
-class ClosedNamespace:
-    """A client whose server offers the operator service to others only."""
-
-    namespace = "prod"
-
-    def __init__(self) -> None:
-        self.operator_service = self
-        self.service_client = SimpleNamespace(config=SimpleNamespace(target_host="cloud.example:7233"))
-
-    async def list_search_attributes(self, request: object) -> None:
-        raise RPCError("no", RPCStatusCode.PERMISSION_DENIED, b"")
-
-
-async def test_a_closed_operator_service_is_a_warning_for_workers(caplog: pytest.LogCaptureFixture) -> None:
-    await check_search_attributes(cast(Client, ClosedNamespace()), ["PipeCode"])
-    assert "PERMISSION_DENIED" in caplog.text
-
-
-async def test_a_closed_operator_service_gives_the_commands_to_whoever_registers() -> None:
-    with pytest.raises(ConfigError, match="may not change the search attributes") as caught:
-        await register(cast(Client, ClosedNamespace()), ["PipeCode"])
-    assert runbook(["PipeCode"], ServerProfile(target_host="cloud.example:7233", namespace="prod")) in (
-        caught.value.hint or ""
-    )
-
-
-def test_the_commands_to_run_by_hand_are_quoted() -> None:
-    commands = runbook(["PipeCode", "UserId"], ServerProfile(target_host="h:1", namespace="a b"))
-    assert commands.splitlines() == [
-        "temporal operator search-attribute create --address h:1 --namespace 'a b'"
-        " --name PipeCode --type Keyword --name UserId --type Keyword",
-        "tcld namespace search-attributes add --namespace 'a b'"
-        " --search-attribute PipeCode=Keyword --search-attribute UserId=Keyword",
-    ]

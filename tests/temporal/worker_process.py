@@ -27,7 +27,7 @@ class WaitingPerformer:
         with (self.folder / "calls").open("a") as calls:
             calls.write(f"{line}\n")
 
-    async def perform(self, request: Any) -> Any:
+    async def perform(self, request: Any, *, key: str | None = None, checkpoint: Any = None) -> Any:
         self.note(f"begun {request.prompt}")
         while not (self.folder / "go").exists():  # noqa: ASYNC110 - another process makes the file
             await asyncio.sleep(0.02)

@@ -10,7 +10,9 @@ from pipelex.errors import RunCancelledError
 from pipelex.inprocess.host import InProcessHost
 from pipelex.pipes.port import PipeResult
 from pipelex.pipes.progress import Progress
+from pipelex.pipes.record import RunRecord
 from pipelex.pipes.result import RunResult
+from pipelex.pipes.tracing import OFF, OpenSpan
 
 if TYPE_CHECKING:
     from pipelex.temporal.client import DurableRun
@@ -27,18 +29,24 @@ class RunHandle:
         run_id: str,
         workflow_id: str | None = None,
         ui_url: str | None = None,
+        span: OpenSpan = OFF,
     ) -> None:
         self.run_id = run_id
         self.workflow_id = workflow_id
         self.ui_url = ui_url
         self._execution = execution
         self._finish = finish
+        self._span = span
         self._closing: Callable[[], Awaitable[None]] | None = None
 
     async def result(self) -> RunResult:
         """Wait for the run to end. Raises what the run failed with."""
         try:
-            return self._finish(await self._execution.result())
+            with self._span.running():
+                result = self._finish(await self._execution.result())
+            if isinstance(self._execution, LocalExecution):
+                result.record = await self._execution.record()
+            return result
         finally:
             if self._closing is not None:
                 await self._closing()
@@ -50,6 +58,10 @@ class RunHandle:
     async def progress(self) -> Progress:
         """How far the run is: a tree of pipes."""
         return await self._execution.progress()
+
+    async def record(self) -> RunRecord:
+        """What the run did so far, or in all: pipes, calls, attempts, usage, errors; of a failed run too."""
+        return await self._execution.record()
 
     async def cancel(self) -> None:
         """Ask the run to stop; `result()` then raises RunCancelledError."""
@@ -80,6 +92,10 @@ class LocalExecution:
     async def progress(self) -> Progress:
         """What the host has seen so far."""
         return self._host.progress()
+
+    async def record(self) -> RunRecord:
+        """What the host has noted so far."""
+        return self._host.record()
 
     async def cancel(self) -> None:
         """Cancel the task."""

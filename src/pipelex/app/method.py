@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from pipelex.errors import InputError, PipelexError, PipeNotFoundError, Problem
+from pipelex.errors import ConfigError, InputError, PipelexError, PipeNotFoundError, Problem
 from pipelex.inference.printing import document_formats
 from pipelex.language.bundle import Bundle
+from pipelex.language.pipes import PipeDocGen
+from pipelex.library.crate import LibraryCrate
 from pipelex.library.library import Library
 from pipelex.library.link import link
 from pipelex.library.packages import ref_of
@@ -92,6 +94,14 @@ def link_method(loaded: LoadedPackages, classes: Mapping[str, type[StructuredCon
         main=loaded.main,
         warnings=(*loaded.warnings, *read, *linked.warnings),
     )
+
+
+def check_documents(crate: LibraryCrate) -> None:
+    """Raise ConfigError when a pipe of the crate writes a file that this process, which will run it, cannot write."""
+    for ref, pipe in crate.pipes.items():
+        if isinstance(pipe, PipeDocGen) and pipe.format not in document_formats():
+            message = f"'{ref.rpartition('.')[2]}' writes a {pipe.format}, and nothing is installed here that makes one"
+            raise ConfigError(message, hint='pip install "pipelex[documents]", or run it on a worker that has it')
 
 
 def main_bundle(directory: Path) -> Path:

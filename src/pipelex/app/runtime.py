@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -13,7 +16,8 @@ from typing import TYPE_CHECKING, Any
 from pipelex.app.durable import TemporalAccess
 from pipelex.app.files import store_files
 from pipelex.app.handle import LocalExecution, RunHandle
-from pipelex.app.method import Method, ValidationReport, link_method, main_bundle, mocked_inputs
+from pipelex.app.method import Method, ValidationReport, check_documents, link_method, main_bundle, mocked_inputs
+from pipelex.app.tracing import open_tracing
 from pipelex.config.load import load_settings
 from pipelex.config.settings import Settings
 from pipelex.errors import (
@@ -27,13 +31,18 @@ from pipelex.errors import (
 from pipelex.inference.deck import Deck
 from pipelex.inference.functions import collect_classes, collect_functions
 from pipelex.inference.performer import Performer
+from pipelex.inference.rehearsal import read_profile, rehearsed
+from pipelex.inference.settings import SimulatedSettings
 from pipelex.inprocess.host import InProcessHost
 from pipelex.library.crate import LibraryCrate
 from pipelex.library.load import find_bundles
 from pipelex.pipes.models import model_asks
 from pipelex.pipes.port import PipeCall, PipeResult, Plan, RunInfo
+from pipelex.pipes.requests import ModelSetting
 from pipelex.pipes.result import RunResult as RunResult
-from pipelex.storage.local import LocalBlobs
+from pipelex.pipes.tracing import OFF, OpenSpan
+from pipelex.storage.blobs import Blobs
+from pipelex.storage.objects import open_blobs
 from pipelex.storage.package_loading import load_packages
 from pipelex.storage.package_supply import Supply, is_whole_package
 from pipelex.storage.rows import read_rows
@@ -41,7 +50,7 @@ from pipelex.values.contents import StructuredContent
 from pipelex.values.inputs import shape_inputs, with_csv_rows
 
 if TYPE_CHECKING:
-    pass
+    from pipelex.app.otlp import Tracing
 
 FunctionSource = Callable[..., Any] | ModuleType | str | Path
 """A function or a structure class, or where they are: a module, its dotted name, a Python file or a folder of them."""
@@ -55,7 +64,7 @@ class Runtime:
     library_dirs: tuple[Path, ...]
     environ: dict[str, str] = field(repr=False)
     deck: Deck
-    blobs: LocalBlobs
+    blobs: Blobs
     temporal: TemporalAccess
     functions: tuple[FunctionSource, ...] = ()
     _performer: Performer | None = field(default=None, repr=False)
@@ -83,8 +92,8 @@ class Runtime:
             settings=settings,
             library_dirs=tuple(map(Path, settings.library.dirs if library_dirs is None else library_dirs)),
             environ=env,
-            deck=Deck.load(settings.config_dirs, env),
-            blobs=LocalBlobs(settings.root / settings.storage.local_storage_path),
+            deck=Deck.load(settings.config_dirs, settings.secrets_here(env)),
+            blobs=open_blobs(settings.storage, settings.root, env),
             temporal=TemporalAccess(settings, env),
             functions=tuple(functions),
         )
@@ -97,9 +106,17 @@ class Runtime:
 
     async def aclose(self) -> None:
         """Let go of connections and processes."""
+        await self.temporal.aclose()
         if self._performer is not None:
             performer, self._performer = self._performer, None
             await performer.aclose()
+        if (tracing := self.__dict__.pop("tracing", None)) is not None:
+            await asyncio.to_thread(tracing.close)
+
+    @cached_property
+    def tracing(self) -> Tracing | None:
+        """What sends the spans of this process; None where no OTEL_* variable names a collector."""
+        return open_tracing(self.environ, self._provider_of)
 
     def load(self, target: Path | str | None = None, *, fetch: bool = False, strict: bool = False) -> Method:
         """Load a bundle file, a directory that holds one, the text of a bundle, or (None) the library alone.
@@ -138,17 +155,22 @@ class Runtime:
         durable: bool | None = None,
         dry_run: bool = False,
         mock_inputs: bool = False,
-        simulate: bool = False,
+        simulate: bool | Path = False,
+        use_cache: bool | None = None,
         run_id: str | None = None,
         user_id: str = "anonymous",
         session_id: str = "",
+        lane: str | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> RunHandle:
         """Check the inputs, read the CSV files and store the other local files among them, and start the run.
 
         `method` None takes the library directories. `durable` None follows `[temporal] is_enabled`. Relative paths in
-        the inputs start from `inputs_dir`, by default the current directory.
+        the inputs start from `inputs_dir`, by default the current directory. `lane` says how urgent a durable run is.
+        `simulate` may be the file of a profile: how the simulated backend behaves. `use_cache` says whether the reply
+        cache may answer; None leaves it to the process that makes the calls.
         """
+        self.settings.temporal.priority_key(lane)
         method = method or self.load()
         library, ref = method.library, method.pipe(pipe)
         base = inputs_dir or Path()
@@ -165,13 +187,19 @@ class Runtime:
         call = PipeCall(pipe=ref, run=run, memory=memory, shares_memory=True)
         is_durable = self.settings.temporal.is_enabled if durable is None else durable
         plan = self._plan(library.slice(ref), is_durable=is_durable, is_dry=dry_run, simulate=simulate)
+        if use_cache is not None:
+            told = {key: item.model_copy(update={"use_cache": use_cache}) for key, item in plan.models.items()}
+            plan = plan.model_copy(update={"models": told})
 
         def finish(result: PipeResult) -> RunResult:
             return RunResult(pipe=ref, run=run, given=memory, result=result, concepts=library.concepts)
 
+        if not is_durable and not dry_run:
+            check_documents(library.slice(ref))
+        span = OFF if self.tracing is None else self.tracing.run(ref.rpartition(".")[2], run.run_id)
         if is_durable:
-            return await self._start_durable(call, library.slice(ref), plan, finish)
-        return RunHandle(self._start_here(call, method, plan), finish=finish, run_id=run.run_id)
+            return await self._start_durable(call, library.slice(ref), plan, finish, lane, span)
+        return RunHandle(self._start_here(call, method, plan, span), finish=finish, run_id=run.run_id, span=span)
 
     async def run(self, pipe: str | None, inputs: Mapping[str, object] | None = None, **options: Any) -> RunResult:
         """Start a run and wait for its result; the options are those of `start`."""
@@ -221,7 +249,7 @@ class Runtime:
             functions = [item for item in given if not isinstance(item, type)]
             named_by = {str(getattr(function, "__pipe_func__", function.__name__)): function for function in functions}
             self._performer = Performer(
-                self.settings.inference,
+                self.settings.inference.below(self.settings.root),
                 self.deck,
                 self.blobs,
                 storage=self.settings.storage,
@@ -242,29 +270,56 @@ class Runtime:
             self._classes = collect_classes([*named, *(item for item in given if isinstance(item, type))])
         return self._classes
 
-    def _plan(self, crate: LibraryCrate, *, is_durable: bool, is_dry: bool, simulate: bool) -> Plan:
+    def _plan(self, crate: LibraryCrate, *, is_durable: bool, is_dry: bool, simulate: bool | Path) -> Plan:
         # A dry run calls no model, so it must not need a backend that could.
-        models = self.deck.settings_for(crate, simulate=simulate or is_dry)
+        models = self.deck.settings_for(crate, simulate=bool(simulate) or is_dry)
+        if simulate and (behaviour := self.rehearsal(simulate)) is not None:
+            models = rehearsed(models, behaviour, started=time.time())
         execution = self.settings.temporal.execution
         chunk = execution.batch_chunk if is_durable else None
         return Plan(models=models, is_dry=is_dry, batch_window=execution.batch_window, batch_chunk=chunk)
 
-    def _start_here(self, call: PipeCall, method: Method, plan: Plan) -> LocalExecution:
-        host = InProcessHost(method.library, plan, self.performer(), self.settings.inprocess)
+    def rehearsal(self, simulate: bool | Path) -> SimulatedSettings | None:
+        """How the simulated backend is to behave in a run; None where nothing is said, neither here nor in a file."""
+        if isinstance(simulate, Path):
+            return read_profile(simulate)
+        own = self.settings.inference.simulated
+        return own if simulate and own != SimulatedSettings() else None
+
+    def _provider_of(self, model: ModelSetting) -> str | None:
+        """The backend that serves a model here, as far as it can be known."""
+        try:
+            return self.deck.backends.route(model.handle, model.backend).backend.name
+        except PipelexError:
+            return None
+
+    def _start_here(self, call: PipeCall, method: Method, plan: Plan, span: OpenSpan) -> LocalExecution:
+        host = InProcessHost(method.library, plan, self.performer(), self.settings.inprocess, span=span)
         return LocalExecution(host.run_pipe(call), host)
 
     async def _start_durable(
-        self, call: PipeCall, crate: LibraryCrate, plan: Plan, finish: Callable[[PipeResult], RunResult]
+        self,
+        call: PipeCall,
+        crate: LibraryCrate,
+        plan: Plan,
+        finish: Callable[[PipeResult], RunResult],
+        lane: str | None,
+        span: OpenSpan,
     ) -> RunHandle:
-        client = await self.temporal.client()
-        from pipelex.temporal.client import submit
-        from pipelex.temporal.routing import routes_for
+        try:
+            client = await self.temporal.client()
+            from pipelex.temporal.client import submit
+            from pipelex.temporal.routing import lane_of, routes_for
 
-        routes = routes_for(self.settings.temporal, crate, plan.models)
-        run = await submit(client, call, crate, plan, routes, self.settings.temporal)
+            settings = self.settings.temporal
+            routes = routes_for(settings, crate, plan.models, lane_of(settings, lane, call.run.user_id))
+            run = await submit(client, call, crate, plan, routes, settings, trace=span.context)
+        except BaseException as error:
+            span.end(error)
+            raise
         ui = self.temporal.ui()
         link = run.ui_url(ui) if ui else None
-        return RunHandle(run, finish=finish, run_id=run.run_id, workflow_id=run.workflow_id, ui_url=link)
+        return RunHandle(run, finish=finish, run_id=run.run_id, workflow_id=run.workflow_id, ui_url=link, span=span)
 
     def _check_models(self, method: Method) -> list[tuple[str, Problem]]:
         """By pipe: an error for a reference the deck does not know, a warning for a handle that nobody here serves."""

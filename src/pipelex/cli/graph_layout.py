@@ -100,10 +100,11 @@ def _leaf(box: Box) -> Place:
     pill = max((width_of(cut(port.text), 11.0) + 18 for port in box.outputs), default=0.0)
     if box.kind in ("label", "end"):
         return Place(box, width_of(cut(box.title), 11.0) + 22, CHIP, outputs=[0.0])
-    words = max(width_of(cut(box.title), 13.0), width_of(subtitle(box), 11.0), width_of(each_text(box), 11.0))
+    lines = (subtitle(box), each_text(box), *box.notes)
+    words = max(width_of(cut(box.title), 13.0), *(width_of(line, 11.0) for line in lines))
     width = max(words + 34, pill + 20, 120.0)
     body = LEAF_BODY if box.kind in ("operator", "controller") else 34.0
-    height = body + (EACH_LINE if box.each else 0.0) + (PILL / 2 if box.outputs else 0.0)
+    height = body + EACH_LINE * (bool(box.each) + len(box.notes)) + (PILL / 2 if box.outputs else 0.0)
     return Place(box, width, height, inputs=[width / 2] * len(box.inputs), outputs=[width / 2])
 
 
@@ -119,7 +120,7 @@ def each_text(box: Box) -> str:
 
 def heading(box: Box) -> str:
     """The second part of the title line of a box with something in it."""
-    return "   ".join(part for part in (subtitle(box), each_text(box)) if part)
+    return "   ".join(part for part in (subtitle(box), each_text(box), *box.notes) if part)
 
 
 class _Group:

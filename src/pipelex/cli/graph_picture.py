@@ -55,6 +55,9 @@ STYLE = """
 .pipelex .chip { fill: var(--paper); stroke: var(--choice); } .pipelex .chiptext { fill: var(--choice); }
 .pipelex .chip.fail { stroke: var(--stop); } .pipelex .chiptext.fail { fill: var(--stop); }
 .pipelex .eachtext { fill: var(--each); font-weight: 600; }
+.pipelex .done { fill: var(--make); } .pipelex .failed { fill: var(--stop); font-weight: 600; }
+.pipelex .running { fill: var(--read); } .pipelex .canceled, .pipelex .idle { fill: var(--soft); }
+.pipelex rect.at-failed { stroke: var(--stop); stroke-width: 2.5; } .pipelex rect.at-idle { stroke-dasharray: 4 3; }
 .pipelex .middle { text-anchor: middle; }"""
 
 
@@ -98,7 +101,7 @@ def _place(placed: Place, depth: int) -> Iterator[str]:
 def _group(placed: Place, depth: int) -> Iterator[str]:
     box, top = placed.box, placed.top
     tall = placed.height - top - placed.bottom
-    parity = " odd" if depth % 2 else ""
+    parity = (" odd" if depth % 2 else "") + (f" at-{box.mark}" if box.mark else "")
     if box.each:
         yield _rect(7, top + 7, placed.width, tall, 12, f"frame{parity}")
     yield _rect(0, top, placed.width, tall, 12, f"frame{parity}")
@@ -108,7 +111,7 @@ def _group(placed: Place, depth: int) -> Iterator[str]:
     yield _text(placed.title_x, y, cut(box.title), "name")
     x = placed.title_x + _width(cut(box.title), 13.0) + 12
     if said := heading(box):
-        style = "eachtext" if box.each else ""
+        style = box.mark or ("eachtext" if box.each else "")
         yield _text(x, y, said, style)
     for child in placed.children:
         yield from _place(child, depth + 1)
@@ -123,6 +126,7 @@ def _leaf(placed: Place) -> Iterator[str]:
     tall = placed.height - placed.bottom
     is_part = box.kind in ("binding", "decision")
     look = "card dashed" if box.kind == "binding" or box.type == "PipeSignature" else "card"
+    look += f" at-{box.mark}" if box.mark else ""
     if box.each:
         for step in (8, 4):
             yield _rect(step, step, placed.width, tall, 8, "card")
@@ -136,6 +140,8 @@ def _leaf(placed: Place) -> Iterator[str]:
         yield _text(18, 37, subtitle(box), family if box.type == "PipeSignature" else "")
         if box.each:
             yield _text(18, 37 + EACH_LINE - 1, each_text(box), "eachtext")
+        for number, note in enumerate(box.notes, bool(box.each) + 1):
+            yield _text(18, 37 + EACH_LINE * number - 1, note, box.mark)
     for port in box.outputs:
         yield from _pill(placed.width / 2, placed.height - PILL, port.text)
 
@@ -197,6 +203,11 @@ _LEGEND = (
 
 def page(drawing: Box, *, description: str, source: str) -> str:
     """The drawing as a self-contained HTML page, with a table of its pipes below."""
+    return framed_page(drawing, source, description, "\n".join(_table(drawing)))
+
+
+def framed_page(drawing: Box, source: str, description: str, table: str) -> str:
+    """A self-contained HTML page: the description, a line that says where from, the drawing, and a table below."""
     title = escape(drawing.title)
     legend = "".join(
         f'<li><svg class="pipelex" width="34" height="10"><path class="{style}" d="M0 5H34"/></svg>{text}</li>'
@@ -212,7 +223,7 @@ def page(drawing: Box, *, description: str, source: str) -> str:
             '<div class="canvas">',
             *_svg(drawing, ""),
             f"</div><ul>{legend}</ul>",
-            *_table(drawing),
+            table,
             "</main></body></html>\n",
         ]
     )

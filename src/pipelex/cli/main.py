@@ -11,7 +11,24 @@ from typing import Annotated
 import typer
 from typer.core import TyperGroup
 
-from pipelex.cli import build, dev, graph, method, namespace, pkg, run, schema, show, validate, which, worker
+from pipelex.cli import (
+    build,
+    codec_server,
+    dev,
+    doctor,
+    graph,
+    method,
+    namespace,
+    pkg,
+    routes,
+    run,
+    runs,
+    schema,
+    show,
+    validate,
+    which,
+    worker,
+)
 
 SUCCESS, FAILURE, USAGE, INTERRUPTED = 0, 1, 2, 130
 
@@ -24,7 +41,18 @@ class InOrder(TyperGroup):
     def list_commands(self, ctx: object) -> list[str]:
         """The names, as `--help` shows them."""
         authoring = ["validate", "graph", "build", "show", "which", "schema"]
-        return ["run", *authoring, "pkg", "dev", "worker", "setup-temporal-namespace"]
+        return [
+            "run",
+            *authoring,
+            "pkg",
+            "dev",
+            "runs",
+            "worker",
+            "routes",
+            "setup-temporal-namespace",
+            "codec-server",
+            "doctor",
+        ]
 
 
 app = typer.Typer(
@@ -38,7 +66,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["--help", "-h"]},
 )
 app.add_typer(run.app, name="run")
-run.app.command("method")(method.method)
+run.app.command("method", cls=run.Rehearsable)(method.method)
 app.add_typer(validate.app, name="validate")
 app.command("graph")(graph.graph)
 app.add_typer(build.app, name="build")
@@ -46,9 +74,13 @@ app.add_typer(show.app, name="show")
 app.command("which")(which.which)
 app.command("schema")(schema.schema)
 app.add_typer(pkg.app, name="pkg")
+app.add_typer(runs.app, name="runs")
 app.command("worker")(worker.worker)
+app.command("routes")(routes.routes)
 app.command("setup-temporal-namespace")(namespace.setup_temporal_namespace)
 app.command("dev")(dev.dev)
+app.command("codec-server")(codec_server.codec_server)
+app.command("doctor")(doctor.doctor)
 
 
 def _show_version(is_asked: bool) -> None:
@@ -74,8 +106,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and leave the process with 0, 1 (it failed), 2 (wrong usage) or 130 (interrupted)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     code = run_command(given)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:
+        code = _unread()
     if "temporalio" in sys.modules:
         # The SDK's native threads may abort the interpreter while it exits (temporalio/sdk-python#300).
         os._exit(code)
@@ -92,11 +127,16 @@ def run_command(given: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILURE
+        return _unread()
     except Exception as error:  # noqa: BLE001 - the last door: a person gets a sentence, whatever happened
         return _explain(error, has_traceback)
     return SUCCESS
+
+
+def _unread() -> int:
+    """Nobody reads the rest, as with `| head`: let it go without a word."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return FAILURE
 
 
 def _without_global_flags(given: Sequence[str]) -> tuple[list[str], bool]:
@@ -109,6 +149,7 @@ def _without_global_flags(given: Sequence[str]) -> tuple[list[str], bool]:
 
 def _explain(error: Exception, has_traceback: bool) -> int:
     from pipelex.errors import InternalError, PipelexError
+    from pipelex.values.terminal import for_terminal
 
     if has_traceback:
         import traceback
@@ -117,5 +158,5 @@ def _explain(error: Exception, has_traceback: bool) -> int:
     if not isinstance(error, PipelexError):
         hint = "run the command again with --traceback, and report what it shows"
         error = InternalError(f"{type(error).__name__}: {error}", hint=None if has_traceback else hint)
-    print(error.render(), file=sys.stderr)
+    print(for_terminal(error.render()), file=sys.stderr)
     return FAILURE

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -17,6 +19,22 @@ if TYPE_CHECKING:
     from pipelex.values.value import Absence
 
 SIMULATED = "simulated: no model was called, texts and objects are made up"
+
+
+def show(result: RunResult, *, as_json: bool = False, with_memory: bool = False, is_quiet: bool = False) -> None:
+    """Print the main stuff on stdout now: what was paid for must not be lost to what is done after.
+
+    What is piped or asked for as JSON is not altered; a person's terminal is not steered by what a model wrote.
+    """
+    if with_memory:
+        print(full(result), flush=True)
+    elif as_json:
+        print(compact(result), flush=True)
+    elif not is_quiet:
+        from pipelex.values.terminal import for_terminal
+
+        text = for_reading(result)
+        print(for_terminal(text) if sys.stdout.isatty() else text, flush=True)
 
 
 def compact(result: RunResult) -> str:
@@ -64,10 +82,12 @@ def html(result: RunResult) -> str:
 
 def consumed(result: RunResult) -> str:
     """What the run consumed, in brackets; nothing when it called no model."""
+    from pipelex.cli.costs import from_cache
+
     usage = result.usage
     if not usage.calls:
-        return ""
-    parts = [f"{usage.calls} call{'s' if usage.calls > 1 else ''}"]
+        return f" ({from_cache(usage)})" if usage.cached_calls else ""
+    parts = [f"{usage.calls} call{'s' if usage.calls > 1 else ''}", *filter(None, [from_cache(usage)])]
     if usage.input_tokens or usage.output_tokens:
         parts.append(f"{usage.input_tokens} tokens in, {usage.output_tokens} out")
     if usage.pages:
@@ -108,6 +128,24 @@ def failure(error: Exception) -> str:
     told |= {"error_domain": domain, "retryable": error.is_retryable}
     report.pop("retryable", None)
     return _dumps(told | ({"pipe_stack": stack} if stack else {}) | report)
+
+
+@contextlib.contextmanager
+def failing_as_json(as_json: bool) -> Iterator[None]:
+    """Make a failure of the block, if the command was asked for JSON, one line of JSON on stderr."""
+    import typer
+
+    try:
+        yield
+    except (BrokenPipeError, typer.Exit, typer.BadParameter):
+        raise
+    except Exception as error:
+        if not as_json:
+            raise
+        from pipelex.cli.session import say
+
+        say(failure(error))
+        raise typer.Exit(1) from error
 
 
 def check_rows(slot: Slot, concepts: Concepts) -> None:
@@ -161,8 +199,13 @@ def write_files(result: RunResult, base: Path, files: Mapping[str, bytes]) -> Pa
         "working_memory.json": _dumps(result.working_memory.to_wire(result.run_id), indent=4),
     }
     contents = {name: f"{text.rstrip()}\n".encode() for name, text in texts.items()}
+    return write_directory({**files, **contents}, base, result.pipe.rpartition(".")[2])
+
+
+def write_directory(files: Mapping[str, bytes], base: Path, code: str) -> Path:
+    """Write `<base>/<code>_output_NN/` with these files, all or nothing; ConfigError when that cannot be."""
     try:
-        return _written({**files, **contents}, base, result.pipe.rpartition(".")[2])
+        return _written(files, base, code)
     except OSError as error:
         from pipelex.errors import ConfigError
 
@@ -173,9 +216,9 @@ def write_files(result: RunResult, base: Path, files: Mapping[str, bytes]) -> Pa
 
 def _written(contents: Mapping[str, bytes], base: Path, code: str) -> Path:
     base.mkdir(parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=".writing-", dir=base))
+    made = base / f".writing-{token_hex(8)}"
+    made.mkdir()
     try:
-        made.chmod(0o755)
         for name, data in contents.items():
             (made / name).write_bytes(data)
         return _named(made, base, code)

@@ -8,13 +8,15 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from pipelex.cli.run_tree import SIGNS, duration
+from pipelex.cli.session import say
 from pipelex.errors import PipelexError
+from pipelex.values.terminal import for_terminal
 
 if TYPE_CHECKING:
     from pipelex.app import RunHandle, RunResult
     from pipelex.pipes.progress import Progress
 
-SIGNS = {"running": "…", "done": "✓", "failed": "✗"}
 MOST_CHILDREN = 12
 """Children shown under one pipe; the finished ones are the first to be left out."""
 
@@ -47,7 +49,7 @@ async def _live(handle: RunHandle, result: asyncio.Future[RunResult], seconds: f
             if handle.workflow_id is not None and time.monotonic() - asked > PATIENCE_SECONDS:
                 asked, reason = time.monotonic(), await handle.waiting_reason()
             if (progress := await _progress(handle)) is not None:
-                live.update(Text("\n".join([*lines(progress), *([reason] if reason else [])])))
+                live.update(Text(for_terminal("\n".join([*lines(progress), *([reason] if reason else [])]))))
 
 
 async def _plain(handle: RunHandle, result: asyncio.Future[RunResult]) -> None:
@@ -57,7 +59,7 @@ async def _plain(handle: RunHandle, result: asyncio.Future[RunResult]) -> None:
         if not result.done() and (reason := await handle.waiting_reason()) != told:
             told = reason
             if reason is not None:
-                print(f"waiting: {reason}", file=sys.stderr, flush=True)
+                say(f"waiting: {reason}")
 
 
 async def _progress(handle: RunHandle) -> Progress | None:
@@ -71,7 +73,7 @@ async def _progress(handle: RunHandle) -> Progress | None:
 def lines(progress: Progress, indent: str = "") -> Iterator[str]:
     """The tree as text, one pipe a line; what is done is folded, so that a screen holds what is under way."""
     counted = f" {progress.done or 0}/{progress.total}" if progress.total is not None else ""
-    yield f"{indent}{SIGNS[progress.state]} {progress.pipe}{counted}  {progress.elapsed_seconds:.1f}s"
+    yield f"{indent}{SIGNS[progress.state]} {progress.pipe}{counted}  {duration(progress.elapsed_seconds)}"
     if progress.state == "done":
         return
     children = progress.children

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from pipelex.cli.flags import Fetch, Functions, LibraryDirs, Server
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from pipelex.app import RunHandle, RunResult, Runtime
     from pipelex.cli.inputs import Given
     from pipelex.config.load import Loaded
+    from pipelex.library.library import Library
 
 app = typer.Typer(help="Run a method.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -52,8 +54,51 @@ Durable = Annotated[
 WithMemory = Annotated[
     bool, typer.Option("--with-memory", help="Print one JSON document: the result in three forms and the memory.")
 ]
-Simulate = Annotated[bool, typer.Option("--simulate", help="Let the simulated backend answer for every model.")]
+Simulate = Annotated[
+    bool,
+    typer.Option(
+        "--simulate",
+        help="Let the simulated backend answer for every model; with --simulate FILE.toml, as that profile says.",
+    ),
+]
+Profile = Annotated[
+    Path | None, typer.Option("--profile", metavar="FILE", help="The same as --simulate FILE.", hidden=True)
+]
+Cache = Annotated[
+    bool | None,
+    typer.Option(
+        "--cache/--no-cache",
+        help="Let the reply cache answer what was asked before.  [default: is_enabled of [inference.cache]]",
+    ),
+]
+Lane = Annotated[
+    str | None,
+    typer.Option(
+        "--lane",
+        metavar="NAME",
+        help="How urgent a Temporal run is: interactive, normal, batch, or another lane of [temporal.lanes].",
+    ),
+]
+Costs = Annotated[bool, typer.Option("--costs/--no-costs", help="Say what each model consumed, and keep it.")]
+Graph = Annotated[bool, typer.Option("--graph/--no-graph", help="Keep a picture of the run, and graphspec.json.")]
 NoPrettyPrint = Annotated[bool, typer.Option("--no-pretty-print", help="Do not print the result on stdout.")]
+
+
+class Rehearsable(TyperCommand):
+    """A command that takes `--simulate` with or without FILE.toml: typer knows no option whose value may be missing."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read `--simulate FILE.toml` and `--simulate=FILE` as `--profile FILE`."""
+        given, words = list(args), list[str]()
+        while given and given[0] != "--":
+            word = given.pop(0)
+            if word == "--simulate" and given and given[0].endswith(".toml"):
+                words += ["--profile", given.pop(0)]
+            elif word.startswith("--simulate="):
+                words += ["--profile", word.removeprefix("--simulate=")]
+            else:
+                words.append(word)
+        return super().parse_args(ctx, words + given)
 
 
 @dataclass(frozen=True)
@@ -71,14 +116,18 @@ class Wish:
     library_dirs: list[Path] | None
     is_json: bool
     with_memory: bool
-    simulate: bool
+    simulate: bool | Path
     is_quiet: bool
     functions: list[str] | None
     fetch: bool = False
     save_csv: Path | None = None
+    lane: str | None = None
+    costs: bool = True
+    graph: bool = True
+    cache: bool | None = None
 
 
-@app.command("bundle")
+@app.command("bundle", cls=Rehearsable)
 def bundle(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A .mthds file, or a directory that holds one.")],
     pipe: PipeFlag = None,
@@ -92,10 +141,15 @@ def bundle(
     json: Json = False,
     with_memory: WithMemory = False,
     simulate: Simulate = False,
+    profile: Profile = None,
     no_pretty_print: NoPrettyPrint = False,
     functions: Functions = None,
     fetch: Fetch = False,
     save_csv: SaveCsv = None,
+    lane: Lane = None,
+    costs: Costs = True,
+    graph: Graph = True,
+    cache: Cache = None,
 ) -> None:
     """Run the main pipe of a bundle, or another of its pipes.
 
@@ -115,16 +169,20 @@ def bundle(
             library_dirs=library_dir,
             is_json=json,
             with_memory=with_memory,
-            simulate=simulate,
+            simulate=profile or simulate,
             is_quiet=no_pretty_print,
             functions=functions,
             fetch=fetch,
             save_csv=save_csv,
+            lane=lane,
+            costs=costs,
+            graph=graph,
+            cache=cache,
         )
     )
 
 
-@app.command("pipe")
+@app.command("pipe", cls=Rehearsable)
 def pipe(
     code: Annotated[str, typer.Argument(metavar="CODE", help="Code of the pipe, bare or with its domain.")],
     inputs: Inputs = None,
@@ -137,9 +195,14 @@ def pipe(
     json: Json = False,
     with_memory: WithMemory = False,
     simulate: Simulate = False,
+    profile: Profile = None,
     no_pretty_print: NoPrettyPrint = False,
     functions: Functions = None,
     save_csv: SaveCsv = None,
+    lane: Lane = None,
+    costs: Costs = True,
+    graph: Graph = True,
+    cache: Cache = None,
 ) -> None:
     """Run a pipe of the library: --library-dir, else PIPELEXPATH, else [library] dirs of the configuration."""
     start(
@@ -155,10 +218,14 @@ def pipe(
             library_dirs=library_dir,
             is_json=json,
             with_memory=with_memory,
-            simulate=simulate,
+            simulate=profile or simulate,
             is_quiet=no_pretty_print,
             functions=functions,
             save_csv=save_csv,
+            lane=lane,
+            costs=costs,
+            graph=graph,
+            cache=cache,
         )
     )
 
@@ -169,18 +236,10 @@ def start(wish: Wish) -> None:
         raise typer.BadParameter("--mock-inputs needs --dry-run")
     if wish.simulate and wish.is_dry:
         raise typer.BadParameter("--simulate and --dry-run exclude each other: a dry run calls no backend at all")
-    try:
-        _start(wish)
-    except BrokenPipeError:
-        raise
-    except Exception as error:
-        if not wish.is_json:
-            raise
-        from pipelex.cli import output
-        from pipelex.cli.session import say
+    from pipelex.cli import output
 
-        say(output.failure(error))
-        raise typer.Exit(1) from error
+    with output.failing_as_json(wish.is_json):
+        _start(wish)
 
 
 def _start(wish: Wish) -> None:
@@ -191,8 +250,7 @@ def _start(wish: Wish) -> None:
     if wish.target is None and wish.pipe is not None:
         _refuse_path(wish.pipe)
     loaded = session.load(server=wish.server)
-    result, files = asyncio.run(_run(wish, loaded))
-    _report(wish, result, files, loaded)
+    asyncio.run(_run(wish, loaded))
 
 
 def _refuse_path(code: str) -> None:
@@ -202,10 +260,11 @@ def _refuse_path(code: str) -> None:
         raise InputError(f"{code!r} is a path, not the code of a pipe", hint=f"pipelex run bundle {code}")
 
 
-async def _run(wish: Wish, loaded: "Loaded") -> "tuple[RunResult, dict[str, bytes]]":
+async def _run(wish: Wish, loaded: "Loaded") -> None:
     from pipelex.app import Runtime
-    from pipelex.cli import session
+    from pipelex.cli import output, run_files, session
     from pipelex.cli.inputs import read_inputs
+    from pipelex.errors import PipelexError
     from pipelex.storage.produced import produced_files
     from pipelex.values.value import Absence
 
@@ -221,14 +280,34 @@ async def _run(wish: Wish, loaded: "Loaded") -> "tuple[RunResult, dict[str, byte
         functions=session.function_sources(wish.functions, loaded),
     )
     async with runtime:
-        handle = await _submitted(wish, runtime, given, loaded)
-        result = await _watched(handle)
-        if isinstance(result.outcome, Absence) or wish.is_dry:
-            return result, {}
-        return result, await produced_files(result.outcome, result.concepts, runtime.blobs)
+        handle, library = await _submitted(wish, runtime, given, loaded)
+        try:
+            result = await _watched(handle)
+        except PipelexError:
+            if not wish.is_dry:
+                base = wish.output_dir or loaded.settings.output.dir
+                is_rehearsal = runtime.rehearsal(wish.simulate) is not None
+                await run_files.leave_failed(
+                    handle, library, base, graph=wish.graph, costs=wish.costs, is_rehearsal=is_rehearsal
+                )
+            raise
+        output.show(result, as_json=wish.is_json, with_memory=wish.with_memory, is_quiet=wish.is_quiet)
+        files: dict[str, bytes] = {}
+        if not isinstance(result.outcome, Absence) and not wish.is_dry:
+            files = await produced_files(result.outcome, result.concepts, runtime.blobs)
+        if wish.costs:
+            files |= run_files.cost_report(result.usage)
+        is_rehearsal = runtime.rehearsal(wish.simulate) is not None
+        if (wish.graph or is_rehearsal) and (record := await run_files.record_of(handle)) is not None:
+            if wish.graph:
+                files |= run_files.pictures(record, library, is_dry=wish.is_dry)
+            if is_rehearsal:
+                files |= run_files.rehearsal_report(record)
+        # All is told before the runtime closes: a collector of traces that is away would hold it up.
+        _report(wish, result, files, loaded)
 
 
-async def _submitted(wish: Wish, runtime: "Runtime", given: "Given", loaded: "Loaded") -> "RunHandle":
+async def _submitted(wish: Wish, runtime: "Runtime", given: "Given", loaded: "Loaded") -> "tuple[RunHandle, Library]":
     from pipelex.cli import output
     from pipelex.cli.session import say
 
@@ -239,7 +318,7 @@ async def _submitted(wish: Wish, runtime: "Runtime", given: "Given", loaded: "Lo
     pipe = method.library.pipe(ref)
     if wish.save_csv is not None:
         output.check_rows(pipe.output, method.library.concepts)
-    return await runtime.start(
+    handle = await runtime.start(
         ref,
         given.for_pipe(pipe.inputs),
         method=method,
@@ -248,8 +327,11 @@ async def _submitted(wish: Wish, runtime: "Runtime", given: "Given", loaded: "Lo
         dry_run=wish.is_dry,
         mock_inputs=wish.mock_inputs,
         simulate=wish.simulate,
+        use_cache=wish.cache,
+        lane=wish.lane,
         on_warning=lambda sentence: say(f"warning: {sentence}"),
     )
+    return handle, method.library
 
 
 async def _watched(handle: "RunHandle") -> "RunResult":
@@ -266,22 +348,16 @@ async def _watched(handle: "RunHandle") -> "RunResult":
         return await watch(handle, seconds=1.0 if handle.workflow_id else 0.2)
     except asyncio.CancelledError:
         if handle.workflow_id is not None:
-            say(f"interrupted: the run goes on in Temporal as workflow {handle.workflow_id}; cancel it in the web ui,")
-            say(f"  or with: temporal workflow cancel --workflow-id {handle.workflow_id} --address HOST:PORT")
+            say(f"interrupted: the run goes on in Temporal as workflow {handle.workflow_id};")
+            say(f"  come back with: pipelex runs tail {handle.workflow_id}")
+            say(f"  stop it with:   pipelex runs cancel {handle.workflow_id}")
         raise
 
 
 def _report(wish: Wish, result: "RunResult", files: dict[str, bytes], loaded: "Loaded") -> None:
-    from pipelex.cli import output
+    from pipelex.cli import costs, output, rehearsal, run_files
     from pipelex.cli.session import say
 
-    # Printed first: what was paid for must not be lost to a directory that cannot be written.
-    if wish.with_memory:
-        print(output.full(result))
-    elif wish.is_json:
-        print(output.compact(result))
-    elif not wish.is_quiet:
-        print(output.for_reading(result))
     written = output.write_files(result, wish.output_dir or loaded.settings.output.dir, files)
     has_rows = wish.save_csv is not None and output.write_rows(result, wish.save_csv)
     if result.is_simulated:
@@ -291,3 +367,7 @@ def _report(wish: Wish, result: "RunResult", files: dict[str, bytes], loaded: "L
         say(f"  {file}")
     if wish.save_csv is not None:
         say(f"  {wish.save_csv}" if has_rows else "  no CSV file: the result is absent")
+    if wish.costs:
+        costs.show(result.usage)
+    if (told := files.get(run_files.REHEARSAL)) is not None:
+        say(rehearsal.told(told))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from pipelex.config.load import Loaded
 
 
-def load(*, server: str | None = None) -> Loaded:
-    """Load the settings for the current directory; warnings go to stderr.
+def load(*, server: str | None = None, warn: Callable[[str], object] | None = None) -> Loaded:
+    """Load the settings for the current directory; warnings go to stderr, or to `warn`.
 
     `.env` files become part of the environment of this process: providers and SDKs read their keys there.
     """
@@ -30,34 +30,15 @@ def load(*, server: str | None = None) -> Loaded:
     for name, value in loaded.environ.items():
         os.environ.setdefault(name, value)
     for warning in loaded.warnings:
-        say(f"warning: {warning}")
+        warn(warning) if warn else say(f"warning: {warning}")
     return loaded
 
 
 def say(text: str) -> None:
     """One line for the person, on stderr: stdout is for results."""
-    print(text, file=sys.stderr, flush=True)
+    from pipelex.values.terminal import for_terminal
 
-
-def logs_on_stderr() -> None:
-    """Let a process that serves say what happens: records of level INFO and above, on stderr."""
-    import logging
-
-    def shorten(record: logging.LogRecord) -> bool:
-        """Say in one line that a call failed as calls do; what is not an error of ours keeps its stack trace."""
-        error = record.exc_info[1] if record.exc_info else None
-        call = getattr(record, "temporal_activity", None)
-        if call and type(error).__name__ == "ApplicationError":
-            record.msg = f"{call['activity_type']}, attempt {call['attempt']}, in {call['workflow_id']}: {error}"
-            record.args, record.exc_info, record.exc_text = (), None, None
-        return True
-
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.addFilter(shorten)
-    # Each workflow and activity attempt is in the Web UI already.
-    for name in ("temporalio", "httpx2"):
-        logging.getLogger(name).setLevel(logging.WARNING)
+    print(for_terminal(text), file=sys.stderr, flush=True)
 
 
 def function_sources(given: Sequence[str] | None, loaded: Loaded) -> list[str | Path]:

@@ -175,6 +175,8 @@ class _Construct:
         for item in found:
             value = self.segment(item, key, f"{path}.{key}")
             name = None if value is None else str(value)
+            if name in table and self.execution.plan.is_dry:
+                name = f"{name} {len(table) + 1}"  # made-up items are alike
             if name is None or name in table:
                 fault = "is missing from an item" if name is None else "is the same for two items"
                 raise PipeError(f"'{path}' in the construct of '{self.execution.code}': the key '{key}' {fault}")

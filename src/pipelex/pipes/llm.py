@@ -47,7 +47,7 @@ async def ask_for(
 ) -> PipeResult:
     """Ask for an object of a concept, or for a list of them when the output is one, and fit what comes back."""
     slot = execution.output
-    schema = _schema(execution.library, concept)
+    schema = schema_of(execution.library, concept)
     name = code_of(concept)
     request: ObjectRequest | ObjectListRequest
     if slot.is_list:
@@ -101,6 +101,6 @@ def _prompts(pipe: PipeLLM, execution: Execution) -> tuple[str | None, str, tupl
 
 
 @lru_cache(maxsize=1024)
-def _schema(library: Library, concept: str) -> dict[str, JsonValue]:
+def schema_of(library: Library, concept: str) -> dict[str, JsonValue]:
     """The JSON Schema of a concept. `Library.of` gives one object a fingerprint, so that this is found again."""
     return json_schema(concept, library.concepts)

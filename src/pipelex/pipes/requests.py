@@ -2,48 +2,144 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Generic, Literal, TypeVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import JsonValue
+from pydantic import (
+    JsonValue,
+    SerializationInfo,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+    model_validator,
+)
 
+from pipelex.pipes.rehearsal import Rehearsal
 from pipelex.values.concepts import Concept
 from pipelex.values.frozen import Frozen
 from pipelex.values.slots import Slot
 from pipelex.values.value import Memory
 
 ReplyT = TypeVar("ReplyT", bound="Reply")
+RequestT = TypeVar("RequestT", bound="Request[Any]")
 
 
-class Usage(Frozen):
-    """What calls consumed. `cost_usd` None means the price is unknown, never that it is 0."""
+class ModelUsage(Frozen):
+    """What the calls of one model consumed. `cost_usd` None means the price is unknown, never that it is 0.
+
+    `cached_tokens` are the part of `input_tokens` that the provider had in its cache, `reasoning_tokens` the part of
+    `output_tokens` that the reply does not show. `cached_calls` were answered by the reply cache: they are no `calls`,
+    and cost nothing. `price` says in a few letters where the price comes from (`inference.prices`).
+
+    `repeats` are those of the `calls` that asked again for what an earlier one did not give. `unsure` attempts are no
+    `calls`: they were lost under way, or useless, and may have been paid as well.
+    """
 
     calls: int = 0
+    cached_calls: int = 0
+    repeats: int = 0
+    unsure: int = 0
     input_tokens: int = 0
     cached_tokens: int = 0
     output_tokens: int = 0
+    reasoning_tokens: int = 0
     pages: int = 0
     images: int = 0
     searches: int = 0
     cost_usd: float | None = 0.0
+    price: str = ""
     is_simulated: bool = False
 
+
+NOTHING = ModelUsage()
+MIXED = "mixed"
+"""The `price` of a sum of calls that were not all priced alike."""
+
+
+class Usage(ModelUsage):
+    """What calls consumed: the totals, and `by_model` what each model handle did.
+
+    The reply of one call is flat; the host that made the call adds the handle (`credited`). On the wire the totals are
+    left out wherever `by_model` has the parts they are the sums of. Under "" is what no model consumed.
+    """
+
+    by_model: dict[str, ModelUsage] = {}
+
+    @classmethod
+    def of(cls, parts: Mapping[str, ModelUsage]) -> Usage:
+        """The usage of several models; the totals are summed in the order of the parts."""
+        total: ModelUsage = NOTHING
+        for part in parts.values():
+            total = _sum(total, part)
+        return cls.model_construct(**_flat(total), by_model=dict(parts))
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_totals(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or not data.get("by_model"):
+            return data
+        parts = {name: ModelUsage.model_validate(part) for name, part in data["by_model"].items()}
+        return dict(cls.of(parts))
+
+    @model_serializer(mode="wrap")
+    def _without_sums(self, write: SerializerFunctionWrapHandler, info: SerializationInfo) -> dict[str, Any]:
+        written: dict[str, Any] = write(self)
+        return {"by_model": written["by_model"]} if self.by_model and info.exclude_defaults else written
+
     def __add__(self, other: Usage) -> Usage:
-        known = self.cost_usd is not None and other.cost_usd is not None
-        return Usage(
-            calls=self.calls + other.calls,
-            input_tokens=self.input_tokens + other.input_tokens,
-            cached_tokens=self.cached_tokens + other.cached_tokens,
-            output_tokens=self.output_tokens + other.output_tokens,
-            pages=self.pages + other.pages,
-            images=self.images + other.images,
-            searches=self.searches + other.searches,
-            cost_usd=(self.cost_usd or 0.0) + (other.cost_usd or 0.0) if known else None,
-            is_simulated=self.is_simulated or other.is_simulated,
-        )
+        if not self.by_model and not other.by_model:
+            return Usage.model_construct(**_flat(_sum(self, other)), by_model={})
+        parts = self.parts()
+        for handle, part in other.parts().items():
+            parts[handle] = _sum(parts.get(handle, NOTHING), part)
+        return Usage.of(parts)
+
+    def parts(self) -> dict[str, ModelUsage]:
+        """What each model consumed; what was never credited to a model is under ""."""
+        if self.by_model:
+            return dict(self.by_model)
+        flat = ModelUsage.model_construct(**_flat(self))
+        return {} if flat == NOTHING else {"": flat}
+
+    def under(self, handle: str) -> Usage:
+        """The usage of one call, credited to that model."""
+        parts = self.parts()
+        return Usage.of({handle: parts[""]}) if list(parts) == [""] else self
+
+
+_FIELDS = tuple(ModelUsage.model_fields)
+
+
+def _flat(usage: ModelUsage) -> dict[str, Any]:
+    return {name: getattr(usage, name) for name in _FIELDS}
+
+
+def _sum(one: ModelUsage, other: ModelUsage) -> ModelUsage:
+    known = one.cost_usd is not None and other.cost_usd is not None
+    return ModelUsage.model_construct(
+        calls=one.calls + other.calls,
+        cached_calls=one.cached_calls + other.cached_calls,
+        repeats=one.repeats + other.repeats,
+        unsure=one.unsure + other.unsure,
+        input_tokens=one.input_tokens + other.input_tokens,
+        cached_tokens=one.cached_tokens + other.cached_tokens,
+        output_tokens=one.output_tokens + other.output_tokens,
+        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
+        pages=one.pages + other.pages,
+        images=one.images + other.images,
+        searches=one.searches + other.searches,
+        # Rounded, so that the order of the parts of a batch leaves no trace.
+        cost_usd=round((one.cost_usd or 0.0) + (other.cost_usd or 0.0), 12) if known else None,
+        price=one.price if one.price == other.price or not other.price else MIXED if one.price else other.price,
+        is_simulated=one.is_simulated or other.is_simulated,
+    )
 
 
 class ModelSetting(Frozen):
-    """A model handle with its parameters, resolved at submit time. `backend` None lets the worker's routing choose."""
+    """A model handle with its parameters, resolved at submit time. `backend` None lets the worker's routing choose.
+
+    `use_cache` None leaves it to the settings of the worker whether its reply cache may answer. `rehearsal` is how the
+    simulated backend behaves.
+    """
 
     handle: str
     backend: str | None = None
@@ -61,6 +157,8 @@ class ModelSetting(Frozen):
     include_images: bool | None = None
     include_inline_citations: bool | None = None
     max_results: int | None = None
+    use_cache: bool | None = None
+    rehearsal: Rehearsal | None = None
 
 
 class Attachment(Frozen):
@@ -215,6 +313,21 @@ class SearchRequest(Request[SearchReply]):
     exclude_domains: tuple[str, ...] = ()
 
 
+class SearchObjectRequest(Request[ObjectReply]):
+    """One web search whose findings fill `output_schema` (a JSON Schema), named `name` (the concept code)."""
+
+    activity: ClassVar[str] = "act_search_gen_structured"
+    model: ModelSetting
+    prompt: str
+    max_results: int | None = None
+    from_date: str | None = None
+    to_date: str | None = None
+    include_domains: tuple[str, ...] = ()
+    exclude_domains: tuple[str, ...] = ()
+    name: str
+    output_schema: dict[str, JsonValue]
+
+
 class DocumentRequest(Request[DocumentReply]):
     """A file of that format from rendered HTML; `filename` has its suffix."""
 
@@ -236,3 +349,30 @@ class FunctionRequest(Request[FunctionReply]):
 
 PromptRequest = TextRequest | ObjectRequest | ObjectListRequest
 """The requests that send a prompt to a language model."""
+SearchAsk = SearchRequest | SearchObjectRequest
+"""The requests that search the web."""
+
+
+def handle_of(request: Request[Any]) -> str | None:
+    """The name a request is known by: its model's handle, or its function."""
+    if isinstance(request, FunctionRequest):
+        return request.function_name
+    model = getattr(request, "model", None)
+    return model.handle if isinstance(model, ModelSetting) else None
+
+
+def credited(request: Request[Any], reply: ReplyT) -> ReplyT:
+    """The reply, with its usage under the handle of the model that the request named; as it is when it named none."""
+    model = getattr(request, "model", None)
+    if not isinstance(model, ModelSetting):
+        return reply
+    return reply.model_copy(update={"usage": reply.usage.under(model.handle)})
+
+
+def attempted(request: RequestT, attempt: int) -> RequestT:
+    """The request as its host makes it for the n-th time: a rehearsal is told which time it is, others are the same."""
+    model = getattr(request, "model", None)
+    if not isinstance(model, ModelSetting) or model.rehearsal is None or attempt == model.rehearsal.attempt:
+        return request
+    rehearsal = model.rehearsal.model_copy(update={"attempt": attempt})
+    return request.model_copy(update={"model": model.model_copy(update={"rehearsal": rehearsal})})

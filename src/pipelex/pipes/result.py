@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, JsonValue
 
 from pipelex.pipes.port import PipeResult, RunInfo
+from pipelex.pipes.record import RunRecord
 from pipelex.pipes.requests import Usage
 from pipelex.values.concepts import Concepts
 from pipelex.values.contents import ListContent, TextContent
@@ -27,6 +28,8 @@ class RunResult:
         self.memory = _final_memory(given, result)
         self.working_memory = WorkingMemory(self.memory, concepts)
         self.concepts = concepts
+        self.record: RunRecord | None = None
+        """What the run did, when it ran in this process; that of a durable run is asked of its handle."""
 
     @property
     def is_simulated(self) -> bool:

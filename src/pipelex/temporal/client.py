@@ -8,14 +8,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import quote
 
-from temporalio.api.common.v1 import WorkflowExecution
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import (
-    DescribeTaskQueueRequest,
-    DescribeWorkflowExecutionRequest,
-    DescribeWorkflowExecutionResponse,
-)
+from pydantic import ValidationError
 from temporalio.client import (
     Client,
     WorkflowFailureError,
@@ -23,7 +16,7 @@ from temporalio.client import (
     WorkflowQueryFailedError,
     WorkflowQueryRejectedError,
 )
-from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.common import Priority, WorkflowIDConflictPolicy
 from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
@@ -31,10 +24,15 @@ from pipelex.errors import ConfigError, InputError, PipelexError, UnreachableErr
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.port import PipeCall, PipeResult, Plan
 from pipelex.pipes.progress import Progress
+from pipelex.pipes.record import RunRecord
+from pipelex.pipes.tracing import TraceContext
 from pipelex.temporal.failures import raised
+from pipelex.temporal.histories import record_of, started_with
 from pipelex.temporal.observability import PipeProgress, details, search_attributes, summary
 from pipelex.temporal.routing import Routes
 from pipelex.temporal.settings import TemporalSettings
+from pipelex.temporal.spans import under
+from pipelex.temporal.waiting import waiting_reason
 from pipelex.temporal.workflow import PROGRESS, PipeWorkflow
 
 _QUERY_TIMEOUT = timedelta(seconds=1.5)
@@ -42,10 +40,6 @@ _QUERY_LEVELS = 4
 _QUERIES_PER_LEVEL = 12
 _PATIENCE_SECONDS = 120.0
 """How long `result` bears with a server that went away before it gives up."""
-_POLLER_SECONDS = 75.0
-"""A poll lasts 60 s at most: a poller not seen for longer is gone."""
-_TASK_FAILURES = 3
-"""A workflow task at this attempt did not fail by chance."""
 _AWAY = (RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED)
 
 
@@ -58,13 +52,11 @@ class DurableRun:
         run_id: str,
         *,
         pipe: str = "",
-        task_queue: str | None = None,
         routes: Routes | None = None,
     ) -> None:
         self.run_id = run_id
         self.workflow_id = run_id
         self._client = client
-        self._task_queue = task_queue
         self._routes = routes or Routes()
         self._handle: WorkflowHandle[PipeWorkflow, PipeResult] = client.get_workflow_handle(
             self.workflow_id, result_type=PipeResult
@@ -85,7 +77,7 @@ class DurableRun:
                 if lost_at is None or time.monotonic() - asked_at > _PATIENCE_SECONDS / 2:
                     lost_at = asked_at
                 if error.status not in _AWAY or time.monotonic() - lost_at > _PATIENCE_SECONDS:
-                    raise _refused(error, self._client, self.run_id) from error
+                    raise refused(error, self._client, self.run_id) from error
                 await asyncio.sleep(1)
 
     async def progress(self) -> Progress:
@@ -112,12 +104,35 @@ class DurableRun:
             return None
         return found
 
+    async def record(self) -> RunRecord:
+        """Read what the run did so far from its histories; no worker is needed."""
+        try:
+            return await record_of(self._client, self.workflow_id)
+        except FailureError as error:
+            raise raised(error) from error
+        except ValidationError as error:
+            raise ConfigError(
+                f"the histories of the run {self.run_id!r} do not fit this version of pipelex",
+                hint="look at it with the version of the workers that ran it",
+            ) from error
+        except RPCError as error:
+            raise refused(error, self._client, self.run_id) from error
+
+    async def started_with(self) -> tuple[PipeCall, LibraryCrate]:
+        """Read the call and the pipes that the run was started with from its history."""
+        try:
+            return await started_with(self._client, self.workflow_id)
+        except FailureError as error:
+            raise raised(error) from error
+        except RPCError as error:
+            raise refused(error, self._client, self.run_id) from error
+
     async def cancel(self) -> None:
         """Ask the run to stop; its children and calls stop first, and `result` then raises RunCancelledError."""
         try:
             await self._handle.cancel()
         except RPCError as error:
-            raise _refused(error, self._client, self.run_id) from error
+            raise refused(error, self._client, self.run_id) from error
 
     def ui_url(self, base: str) -> str:
         """The page of this run in the Web UI at `base`."""
@@ -125,52 +140,30 @@ class DurableRun:
         return f"{base.rstrip('/')}/namespaces/{namespace}/workflows/{quote(self.workflow_id, safe='')}"
 
     async def waiting_reason(self) -> str | None:
-        """A sentence when a queue that this run needs has no worker, or its worker cannot go on; None otherwise."""
+        """Why nothing happens: no worker on a queue that is needed, a worker that cannot go on, a call that fails."""
         try:
-            described = await self._described()
-            queue = self._task_queue or described.execution_config.task_queue.name
-            if not await self._is_polled(queue, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW):
-                return f"no worker polls the task queue {queue!r}; start one with: pipelex worker"
-            for name in _activity_queues(self._routes):
-                if not await self._is_polled(name, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY):
-                    return (
-                        f"no worker polls the task queue {name!r}, where some calls of this run go;"
-                        f" start one with: pipelex worker --task-queue {name}"
-                    )
-            if described.pending_workflow_task.attempt >= _TASK_FAILURES:
-                return f"the worker of the task queue {queue!r} cannot go on with this run: its log says why"
+            return await waiting_reason(self._client, self.workflow_id, _activity_queues(self._routes))
         except RPCError as error:
-            return _refused(error, self._client, self.run_id).message
-        return None
-
-    async def _described(self) -> DescribeWorkflowExecutionResponse:
-        # The raw call: the SDK's describe() raises for a paused workflow.
-        return await self._client.workflow_service.describe_workflow_execution(
-            DescribeWorkflowExecutionRequest(
-                namespace=self._client.namespace, execution=WorkflowExecution(workflow_id=self.workflow_id)
-            )
-        )
-
-    async def _is_polled(self, queue: str, kind: TaskQueueType.ValueType) -> bool:
-        described = await self._client.workflow_service.describe_task_queue(
-            DescribeTaskQueueRequest(
-                namespace=self._client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
-            )
-        )
-        oldest = time.time() - _POLLER_SECONDS
-        return any(poller.last_access_time.ToDatetime().timestamp() >= oldest for poller in described.pollers)
+            return refused(error, self._client, self.run_id).message
 
 
 async def submit(
-    client: Client, call: PipeCall, crate: LibraryCrate, plan: Plan, routes: Routes, settings: TemporalSettings
+    client: Client,
+    call: PipeCall,
+    crate: LibraryCrate,
+    plan: Plan,
+    routes: Routes,
+    settings: TemporalSettings,
+    *,
+    trace: TraceContext | None = None,
 ) -> DurableRun:
-    """Start a run; its workflow id is its run id.
+    """Start a run, as a part of a trace if one is given; its workflow id is its run id.
 
     Raises InputError when that id is running, ConfigError or UnreachableError when the server refuses or is away.
     """
     config = settings.worker_config
     try:
-        await client.start_workflow(
+        await under(client, trace).start_workflow(
             PipeWorkflow.run,
             args=[call, crate, plan, routes],
             id=call.run.run_id,
@@ -181,18 +174,22 @@ async def submit(
             start_delay=config.start_delay or None,
             rpc_timeout=config.rpc_timeout,
             id_conflict_policy=WorkflowIDConflictPolicy.FAIL,
+            # Children and calls inherit it.
+            priority=Priority(**dict(routes.lane)),
             static_summary=summary(call.pipe, crate.pipes[call.pipe]),
             static_details=details(call, crate),
-            search_attributes=search_attributes(routes.search_attributes, call),
+            search_attributes=search_attributes(routes.search_attributes, call, crate),
         )
     except WorkflowAlreadyStartedError as error:
         raise InputError(
             f"a run with the id {call.run.run_id!r} is under way",
             hint="give another run id, or wait for that run to end",
         ) from error
+    except FailureError as error:
+        raise raised(error) from error
     except RPCError as error:
-        raise _refused(error, client, call.run.run_id) from error
-    return DurableRun(client, call.run.run_id, pipe=call.pipe, task_queue=config.default_task_queue, routes=routes)
+        raise refused(error, client, call.run.run_id) from error
+    return DurableRun(client, call.run.run_id, pipe=call.pipe, routes=routes)
 
 
 def attach(client: Client, run_id: str) -> DurableRun:
@@ -200,7 +197,7 @@ def attach(client: Client, run_id: str) -> DurableRun:
     return DurableRun(client, run_id)
 
 
-def _refused(error: RPCError, client: Client, run_id: str) -> PipelexError:
+def refused(error: RPCError, client: Client, run_id: str) -> PipelexError:
     """What a refusal of the server means to whoever submits."""
     address = client.service_client.config.target_host
     if error.status in _AWAY:
@@ -210,7 +207,8 @@ def _refused(error: RPCError, client: Client, run_id: str) -> PipelexError:
         )
     if error.status == RPCStatusCode.NOT_FOUND:
         return InputError(
-            f"there is no run {run_id!r} at {address}, in the namespace {client.namespace!r}, or it ended"
+            f"there is no run {run_id!r} at {address}, in the namespace {client.namespace!r}, or it ended",
+            hint="`pipelex runs list` shows the runs of this namespace; the server forgets those that ended long ago",
         )
     if "search attribute" in error.message.lower():
         return ConfigError(

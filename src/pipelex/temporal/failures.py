@@ -39,6 +39,24 @@ _TIMEOUTS = {
 }
 
 
+_TOO_MUCH_AT_ONCE = "GrpcMessageTooLarge"
+"""The reason that the server gives when a workflow sends more in one answer than it takes."""
+PAYLOADS_TOO_LARGE = "PayloadsTooLarge"
+"""The type that the SDK gives to a failure when a value does not pass: made again, the call would fail again."""
+_OUR_CONVERTER = (
+    "start every worker with `pipelex worker`, which keeps large values in the store of [temporal.payloads]"
+)
+_SDK_PAYLOADS = {
+    "TMPRL1103": ("gave a value that is larger than the server takes", _OUR_CONVERTER),
+    "TMPRL1105": ("needs a stored payload, and its worker has no store", _OUR_CONVERTER),
+    "TMPRL1106": (
+        "refers to a stored payload in a way that cannot be read",
+        "run the same version of pipelex on every worker and submitter",
+    ),
+}
+"""What the SDK says of payloads, by the marks in its messages: what it means, and what to do."""
+
+
 def application_error(error: PipelexError, *, maximum_interval: timedelta | None = None) -> ApplicationError:
     """Tell an error to Temporal. A provider's `retry_after` delays the next attempt, by `maximum_interval` at most."""
     delay = None
@@ -83,7 +101,7 @@ def raised(exc: BaseException) -> PipelexError:
         elif isinstance(current, CancelledError | asyncio.CancelledError):
             return RunCancelledError(f"{call} was cancelled")
         elif isinstance(current, TerminatedError):
-            return RunCancelledError(f"{call} was terminated: {current}")
+            return _terminated(current, call)
         current = current.__cause__
     return unexpected(exc)
 
@@ -98,7 +116,19 @@ def _reported(error: ApplicationError) -> PipelexError | None:
         return InternalError(error.message)
 
 
+def _terminated(error: TerminatedError, call: str) -> PipelexError:
+    if _TOO_MUCH_AT_ONCE in str(error):
+        return ConfigError(
+            f"the server stopped {call}: it sent more at once than the server takes ({_TOO_MUCH_AT_ONCE})",
+            hint="lower batch_window under [temporal.execution], so that fewer items begin at the same moment",
+        )
+    return RunCancelledError(f"{call} was terminated: {error}")
+
+
 def _foreign(error: ApplicationError, call: str) -> PipelexError:
+    for mark, (meaning, hint) in _SDK_PAYLOADS.items():
+        if mark in error.message:
+            return ConfigError(f"{call} {meaning} ({mark})", hint=hint)
     if error.type == "NotFoundError":
         return ConfigError(
             f"the worker that took {call} does not know it",

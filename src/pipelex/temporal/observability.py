@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any, Literal
 
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 
-from pipelex.language.pipes import Pipe
+from pipelex.language.pipes import Pipe, steps_of
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.port import PipeCall
 from pipelex.pipes.requests import (
@@ -20,18 +21,40 @@ from pipelex.pipes.requests import (
     ObjectListRequest,
     ObjectRequest,
     Request,
+    SearchObjectRequest,
     SearchRequest,
     TextRequest,
+    Usage,
 )
 from pipelex.values.frozen import Frozen
 
 SUMMARY_BYTES = 200
-DETAILS_BYTES = 20_000
 ID_LENGTH = 400
 _PREFIX_LENGTH = 240
 _LIVE_LINES = 20
+_NAMED_NOW = 3
 
 State = Literal["running", "done", "failed"]
+End = Literal["done", "failed", "canceled"]
+
+SEARCH_ATTRIBUTE_KEYS: Mapping[str, SearchAttributeKey[Any]] = {
+    **{
+        name: SearchAttributeKey.for_keyword(name)
+        for name in (
+            "PipeCode",
+            "PipelineRunId",
+            "SessionId",
+            "UserId",
+            "DomainCode",
+            "PipelexStatus",
+            "CrateFingerprint",
+        )
+    },
+    "PipelexCostUsd": SearchAttributeKey.for_float("PipelexCostUsd"),
+    "PipelexTokens": SearchAttributeKey.for_int("PipelexTokens"),
+    "PipelexModels": SearchAttributeKey.for_keyword_list("PipelexModels"),
+}
+"""Every attribute a workflow may carry; those that are set are named by the routes of the run."""
 
 
 def shortened(text: str, limit: int) -> str:
@@ -54,50 +77,61 @@ def summary(ref: str, pipe: Pipe) -> str:
 
 
 def details(call: PipeCall, crate: LibraryCrate) -> str:
-    """The Markdown table shown for a workflow."""
-    names = ", ".join([*call.memory.root, *call.memory.absences])
+    """The Markdown table shown for a workflow: five rows that are always there, then those that say something.
+
+    The row `Item` is the only one that says which of the many workflows of a batch this is.
+    """
     rows = {
         "Pipe": pipe_code(call.pipe),
         "Domain": call.pipe.rpartition(".")[0],
         "Pipeline run": call.run.run_id,
         "User": call.run.user_id,
         "Session": call.run.session_id,
-        "Library crate": crate.fingerprint[:12],
-        "Input names": names,
     }
-    if call.item is not None:
-        rows["Item"] = f"{call.item.index + 1} of {call.item.total}"
+    optional = {
+        "Library crate": crate.fingerprint[:12],
+        "Input": ", ".join([*call.memory.root, *call.memory.absences]),
+        "Item": "" if call.item is None else f"{call.item.index + 1} of {call.item.total}",
+    }
     lines = ["| Field | Value |", "| --- | --- |"]
-    for name, value in rows.items():
-        if value:
-            text = shortened(value, 2000).replace("`", "'").replace("|", "\\|")
-            lines.append(f"| {name} | `{text}` |")
+    for name, value in (rows | {name: value for name, value in optional.items() if value}).items():
+        text = shortened(value, 2000).replace("`", "'").replace("|", "\\|")
+        lines.append(f"| {name} | `{text}` |" if text else f"| {name} |  |")
     return "\n".join(lines)
 
 
 def activity_summary(request: Request[Any], ref: str) -> str:
-    """The one line shown for an activity."""
+    """The one line shown for an activity: what it is, for which pipe, with which model, class or function."""
+    extras: tuple[str, ...] = ()
     match request:
-        case TextRequest():
-            label, extra = "LLM text", f"model={request.model.handle}"
-        case ObjectRequest():
-            label, extra = "LLM object", f"class={request.name}"
-        case ObjectListRequest():
-            label, extra = "LLM object list", f"class={request.name}"
+        case ImageRequest() if request.count > 1:
+            label, extras = "Img gen N×", (f"model={request.model.handle}", f"n={request.count}")  # noqa: RUF001
+        case SearchRequest() | ImageRequest() | TextRequest():
+            label, extras = _LABELS[request.activity], (f"model={request.model.handle}",)
         case ExtractRequest():
-            label, extra = "Extract pages", f"handle={request.model.handle}"
-        case ImageRequest():
-            number = f" · n={request.count}" if request.count > 1 else ""
-            label, extra = f"Img gen {request.count}×", f"model={request.model.handle}{number}"  # noqa: RUF001
-        case SearchRequest():
-            label, extra = "Search sourced answer", f"model={request.model.handle}"
+            label, extras = _LABELS[request.activity], (f"handle={request.model.handle}",)
+        case ObjectRequest() | ObjectListRequest() | SearchObjectRequest():
+            label, extras = _LABELS[request.activity], (f"class={request.name}",)
         case DocumentRequest():
-            label, extra = "Document", f"format={request.format}"
+            label, extras = _LABELS[request.activity], (f"format={request.format}",)
         case FunctionRequest():
-            label, extra = "Function", f"function={request.function_name}"
+            label, extras = _LABELS[request.activity], (f"function={request.function_name}",)
         case _:
-            label, extra = request.activity, ""
-    return shortened(" · ".join(filter(None, (label, f"pipe={pipe_code(ref)}", extra))), SUMMARY_BYTES)
+            label = request.activity
+    return shortened(" · ".join((label, f"pipe={pipe_code(ref)}", *extras)), SUMMARY_BYTES)
+
+
+_LABELS = {
+    "act_llm_gen_text": "LLM text",
+    "act_llm_gen_object": "LLM object",
+    "act_llm_gen_object_list": "LLM object list",
+    "act_img_gen_images": "Img gen 1×",  # noqa: RUF001
+    "act_extract_gen_extract_pages": "Extract pages",
+    "act_search_gen_sourced_answer": "Search sourced answer",
+    "act_search_gen_structured": "Search structured",
+    "act_doc_gen_document": "Document",
+    "act_func_call": "Function",
+}
 
 
 def child_id(parent: str, ref: str, hex8: str) -> str:
@@ -108,18 +142,36 @@ def child_id(parent: str, ref: str, hex8: str) -> str:
     return parent + suffix
 
 
-def search_attributes(names: Iterable[str], call: PipeCall) -> TypedSearchAttributes:
-    """The values of the search attributes named; empty when they are off."""
-    values = {
-        "PipeCode": pipe_code(call.pipe),
-        "DomainCode": call.pipe.rpartition(".")[0],
-        "PipelineRunId": call.run.run_id,
-        "UserId": call.run.user_id,
-        "SessionId": call.run.session_id,
-    }
+def search_attributes(names: Iterable[str], call: PipeCall, crate: LibraryCrate) -> TypedSearchAttributes:
+    """The attributes named, as a workflow starts with them; empty when they are off."""
     return TypedSearchAttributes(
-        [SearchAttributePair(SearchAttributeKey.for_keyword(name), values[name]) for name in names if name in values]
+        _pairs(
+            names,
+            {
+                "PipeCode": pipe_code(call.pipe),
+                "DomainCode": call.pipe.rpartition(".")[0],
+                "PipelineRunId": call.run.run_id,
+                "UserId": call.run.user_id,
+                "SessionId": call.run.session_id,
+                "CrateFingerprint": crate.fingerprint,
+                "PipelexStatus": "running",
+            },
+        )
     )
+
+
+def final_attributes(names: Iterable[str], end: End, usage: Usage) -> list[SearchAttributePair[Any]]:
+    """The attributes named, as a workflow ends with them. A cost that is unknown or made up is left out."""
+    values: dict[str, Any] = {"PipelexStatus": end, "PipelexTokens": usage.input_tokens + usage.output_tokens}
+    if usage.cost_usd is not None and not usage.is_simulated:
+        values["PipelexCostUsd"] = round(usage.cost_usd, 6)
+    if models := [handle for handle in usage.by_model if handle]:
+        values["PipelexModels"] = models
+    return _pairs(names, values)
+
+
+def _pairs(names: Iterable[str], values: Mapping[str, Any]) -> list[SearchAttributePair[Any]]:
+    return [SearchAttributePair(SEARCH_ATTRIBUTE_KEYS[name], values[name]) for name in names if name in values]
 
 
 class PipeProgress(Frozen):
@@ -152,12 +204,15 @@ class Watch:
     children: list[Watch] = field(default_factory=list)
     group: Watch | None = None
     weight: int = 1
+    steps: int | None = None
+    usage: Usage = field(default_factory=Usage)
+    """What was consumed, as far as it is known: by the calls that ended and the workflows that went well."""
 
     @classmethod
-    def of(cls, call: PipeCall, now: float, workflow_id: str | None = None) -> Watch:
-        """Watch a call; a part of a batch counts its own items."""
+    def of(cls, call: PipeCall, now: float, workflow_id: str | None = None, pipe: Pipe | None = None) -> Watch:
+        """Watch a call; a part of a batch counts its own items. With its `pipe`, the steps are known too."""
         if call.batch is None:
-            return cls(call.pipe, now, workflow_id)
+            return cls(call.pipe, now, workflow_id, steps=(len(steps_of(pipe)) or None) if pipe else None)
         length = _length(call)
         return cls(call.pipe, now, workflow_id, done=0, total=length, weight=length)
 
@@ -204,10 +259,29 @@ class Watch:
         )
 
     def live(self) -> str:
-        """A few lines of Markdown for the Web UI: what is done, what runs now."""
-        lines = list(self._lines(0))
-        hidden = len(lines) - _LIVE_LINES
-        return "\n".join([*lines[:_LIVE_LINES], f"- … and {hidden} more"] if hidden > 0 else lines)
+        """A few lines of Markdown for the Web UI: how much is done, what runs now, what it consumed; then the pipes."""
+        lines = list(islice(self._lines(0), _LIVE_LINES))
+        if (hidden := self._size() - _LIVE_LINES) > 0:
+            lines.append(f"- … and {hidden} more")
+        return "\n".join([" · ".join(self._headline()), "", *lines])
+
+    def _headline(self) -> Iterator[str]:
+        batches = [child for child in self.children if child.total is not None and child.group is None]
+        counting = self if self.total is not None else batches[0] if len(self.children) == len(batches) == 1 else None
+        if counting is not None:
+            yield f"**{counting.done or 0}/{counting.total}** items"
+        elif self.steps is not None:
+            yield f"**{sum(child.state == 'done' for child in self.children)}/{self.steps}** steps"
+        running = list(dict.fromkeys(pipe_code(child.pipe) for child in self.children if child.state == "running"))
+        if self.state != "running":
+            yield f"**{self.state}**"
+        elif running:
+            more = f" and {len(running) - _NAMED_NOW} more" if len(running) > _NAMED_NOW else ""
+            yield "now " + ", ".join(f"`{code}`" for code in running[:_NAMED_NOW]) + more
+        yield from consumed(self.usage)
+
+    def _size(self) -> int:
+        return 1 + sum(child._size() for child in self.children)
 
     def _lines(self, depth: int) -> Iterator[str]:
         mark = {"running": "▶", "done": "✓", "failed": "✗"}[self.state]
@@ -215,6 +289,19 @@ class Watch:
         yield f"{'  ' * depth}- {mark} `{pipe_code(self.pipe)}`{count}"
         for child in self.children:
             yield from child._lines(depth + 1)
+
+
+def consumed(usage: Usage) -> Iterator[str]:
+    """What calls consumed, in words; nothing when there was none."""
+    if not usage.calls:
+        return
+    yield f"{usage.calls} call{'s' if usage.calls > 1 else ''}"
+    if usage.input_tokens or usage.output_tokens:
+        yield f"{usage.input_tokens:,} tokens in, {usage.output_tokens:,} out"
+    if usage.is_simulated:
+        yield "simulated"
+    else:
+        yield "price unknown" if usage.cost_usd is None else f"{usage.cost_usd:.4f} USD"
 
 
 def _length(call: PipeCall) -> int:

@@ -27,7 +27,7 @@ from temporalio.service import RPCError
 from pipelex.errors import ConfigError, UnreachableError
 from pipelex.temporal.connection import sdk_runtime
 from pipelex.temporal.namespace import list_search_attributes
-from pipelex.temporal.settings import SEARCH_ATTRIBUTES
+from pipelex.temporal.settings import SEARCH_ATTRIBUTE_TYPES
 from pipelex.values.frozen import Frozen
 
 PORT, UI_PORT = 7233, 8233
@@ -92,7 +92,7 @@ class EmbeddedServer:
         database: Path | None = None,
         port: int = PORT,
         ui_port: int = UI_PORT,
-        search_attributes: Sequence[str] = SEARCH_ATTRIBUTES,
+        search_attributes: Sequence[str] = tuple(SEARCH_ATTRIBUTE_TYPES),
     ) -> None:
         self.state_dir = state_dir.absolute()
         self.database = (database or self.state_dir / "temporal.db").absolute()
@@ -177,7 +177,7 @@ class EmbeddedServer:
             *(str(program), "server", "start-dev", "--ip", _HOST, "--port", str(port), "--ui-port", str(ui_port)),
             *("--db-filename", str(self.database), "--ui-disable-news-fetch"),
             *(part for value in _DYNAMIC for part in ("--dynamic-config-value", value)),
-            *(part for name in self._search_attributes for part in ("--search-attribute", f"{name}=Keyword")),
+            *(part for name in self._search_attributes for part in ("--search-attribute", _typed(name))),
         ]
         if sys.platform == "linux":
             command = [sys.executable, "-I", "-S", "-c", _WITH_PARENT, str(os.getpid()), *command]
@@ -211,6 +211,10 @@ class EmbeddedServer:
     def _failure(self, what: str) -> UnreachableError:
         end = self._log_end() or "(empty)"
         return UnreachableError(f"{what}\n{end}", where=str(self.log), hint=f"read {self.log}; remove a stale server")
+
+
+def _typed(search_attribute: str) -> str:
+    return f"{search_attribute}={SEARCH_ATTRIBUTE_TYPES[search_attribute]}"
 
 
 async def _ended(process: subprocess.Popen[bytes], timeout_seconds: float) -> bool:

@@ -16,23 +16,27 @@ from temporalio.worker.workflow_sandbox import (
 with workflow.unsafe.imports_passed_through():
     from pipelex.errors import InternalError, PipelexError
     from pipelex.language.pipes import PipeBatch, steps_of
-    from pipelex.library.crate import LibraryCrate
+    from pipelex.library.crate import CrateSlice, LibraryCrate
     from pipelex.library.library import Library
     from pipelex.pipes.models import model_asks
     from pipelex.pipes.port import Host, PipeCall, PipeResult, Plan
-    from pipelex.pipes.requests import ReplyT, Request
+    from pipelex.pipes.requests import ReplyT, Request, Usage, credited, handle_of
     from pipelex.pipes.run import run_pipe
-    from pipelex.temporal.failures import application_error, raised, unexpected
+    from pipelex.pipes.tracing import OpenSpan
+    from pipelex.temporal.failures import PAYLOADS_TOO_LARGE, application_error, raised, unexpected
     from pipelex.temporal.observability import (
+        End,
         PipeProgress,
         Watch,
         activity_summary,
         child_id,
         details,
+        final_attributes,
         search_attributes,
         summary,
     )
-    from pipelex.temporal.routing import REPLIES, Retry, Routes, handle_of, needs, route
+    from pipelex.temporal.routing import REPLIES, Retry, Routes, dispatched, needs, route
+    from pipelex.temporal.workflow_spans import WorkflowSpans
 
 WORKFLOW = "wf_pipe_run"
 MOST_INLINE_EVENTS = 2000
@@ -65,34 +69,37 @@ class PipeWorkflow:
 
     @workflow.init
     def __init__(self, call: PipeCall, crate: LibraryCrate, plan: Plan, routes: Routes) -> None:
-        self._watch = Watch.of(call, workflow.now().timestamp())
+        self._watch = Watch.of(call, workflow.now().timestamp(), pipe=crate.pipes.get(call.pipe))
+        self._labels = routes.search_attributes
+        self.spans = WorkflowSpans(call, crate.pipes.get(call.pipe))
 
     @workflow.run
     async def run(self, call: PipeCall, crate: LibraryCrate, plan: Plan, routes: Routes) -> PipeResult:
         """Run the pipe; every error ends the run with a report, none makes the server try the same code again."""
         try:
-            execution = _Execution(Library.of(crate), plan, routes, self._watch)
-            result = await run_pipe(call, execution.library, plan, execution.host(call, self._watch))
+            execution = _Execution(Library.of(crate), plan, routes, self._watch, self.spans)
+            result = await run_pipe(call, execution.library, plan, execution.host(call, self._watch, self.spans.root))
         except (asyncio.CancelledError, FailureError) as error:
-            self._ended(failed=True)
-            if is_cancelled_exception(error):
+            failure = asyncio.CancelledError() if is_cancelled_exception(error) else raised(error)
+            self._ended("failed" if isinstance(failure, PipelexError) else "canceled", failure)
+            if not isinstance(failure, PipelexError):
                 raise
-            raise application_error(raised(error)) from None
+            raise application_error(failure) from None
         except PipelexError as error:
-            self._ended(failed=True)
+            self._ended("failed", error)
             if isinstance(error, InternalError):
                 workflow.logger.exception("unexpected error in %s", call.pipe)
             raise application_error(error) from None
         except RestrictedWorkflowAccessError as error:
-            self._ended(failed=True)
+            self._ended("failed", error)
             raise application_error(unexpected(error)) from None
         except workflow.NondeterminismError:
             raise
         except Exception as error:  # noqa: BLE001 - a bug ends the run with a report, it does not retry for ever
-            self._ended(failed=True)
+            self._ended("failed", error)
             workflow.logger.exception("unexpected error in %s", call.pipe)
             raise application_error(unexpected(error)) from None
-        self._ended(failed=False)
+        self._ended("done")
         return result
 
     @workflow.query(name=PROGRESS)
@@ -100,30 +107,36 @@ class PipeWorkflow:
         """How far this pipe is; children that run in other workflows are named, to be asked in turn."""
         return self._watch.snapshot()
 
-    def _ended(self, *, failed: bool) -> None:
-        self._watch.state = "failed" if failed else "done"
+    def _ended(self, end: End, error: BaseException | None = None) -> None:
+        self.spans.root.end(error)
+        self._watch.state = "done" if end == "done" else "failed"
         self._watch.ended = workflow.now().timestamp()
+        workflow.set_current_details(self._watch.live())
+        # One event, and none for runs that are not labelled with how they end.
+        if pairs := final_attributes(self._labels, end, self._watch.usage):
+            workflow.upsert_search_attributes([pair.key.value_set(pair.value) for pair in pairs])
 
 
 class _Execution:
     """What the hosts of one workflow share: one when every pipe is a workflow, several when pipes run inline."""
 
-    def __init__(self, library: Library, plan: Plan, routes: Routes, watch: Watch) -> None:
+    def __init__(self, library: Library, plan: Plan, routes: Routes, watch: Watch, spans: WorkflowSpans) -> None:
         self.library = library
+        self.spans = spans
         self.plan = plan
         self.routes = routes
         self._watch = watch
         self._slices: dict[str, tuple[LibraryCrate, Plan, Routes]] = {}
         self._ids: set[str] = set()
 
-    def host(self, call: PipeCall, watch: Watch) -> Host:
+    def host(self, call: PipeCall, watch: Watch, span: OpenSpan) -> Host:
         """The host for one pipe of this workflow."""
-        return WorkflowHost(self, call, watch)
+        return WorkflowHost(self, call, watch, span)
 
     def slice(self, pipe: str) -> tuple[LibraryCrate, Plan, Routes]:
         """What a child needs to run that pipe, and nothing more."""
         if pipe not in self._slices:
-            crate = self.library.slice(pipe)
+            crate = CrateSlice.of(self.library.slice(pipe))
             keys = dict.fromkeys(ask.key for ask in model_asks(crate).values())
             models = {key: self.plan.models[key] for key in keys if key in self.plan.models}
             needed = needs(crate, models)
@@ -154,6 +167,11 @@ class _Execution:
                 self._ids.add(found)
                 return found
 
+    def spend(self, usage: Usage) -> None:
+        """Count what a call or a workflow that ended consumed."""
+        self._watch.usage += usage
+        self.show()
+
     def show(self) -> None:
         """Put the progress where the Web UI shows it; this is no event."""
         workflow.set_current_details(self._watch.live())
@@ -162,10 +180,11 @@ class _Execution:
 class WorkflowHost:
     """Runs pipes as child workflows, or inline, and requests as activities."""
 
-    def __init__(self, execution: _Execution, call: PipeCall, watch: Watch) -> None:
+    def __init__(self, execution: _Execution, call: PipeCall, watch: Watch, span: OpenSpan) -> None:
         self._execution = execution
         self._call = call
         self._watch = watch
+        self._span = span
 
     async def run_pipe(self, call: PipeCall) -> PipeResult:
         """Run a pipe as a child workflow; or here, when the routes ask for few workflows."""
@@ -177,8 +196,10 @@ class WorkflowHost:
         try:
             if watch.workflow_id is not None:
                 result = await self._child(call, watch.workflow_id)
+                execution.spend(result.usage)
             else:
-                result = await run_pipe(call, execution.library, execution.plan, execution.host(call, watch))
+                with self._span.pipe(call, execution.library.crate.pipes.get(call.pipe)).running() as span:
+                    result = await run_pipe(call, execution.library, execution.plan, execution.host(call, watch, span))
             failed = False
         finally:
             self._watch.end(watch, workflow.now().timestamp(), failed=failed)
@@ -187,6 +208,7 @@ class WorkflowHost:
 
     async def _child(self, call: PipeCall, workflow_id: str) -> PipeResult:
         crate, plan, routes = self._execution.slice(call.pipe)
+        self._execution.spans.sends(call, self._span)
         try:
             return await workflow.execute_child_workflow(
                 PipeWorkflow.run,
@@ -196,14 +218,18 @@ class WorkflowHost:
                 parent_close_policy=workflow.ParentClosePolicy.TERMINATE,
                 static_summary=summary(call.pipe, crate.pipes[call.pipe]),
                 static_details=details(call, crate),
-                search_attributes=search_attributes(routes.search_attributes, call),
+                search_attributes=search_attributes(routes.search_attributes, call, crate),
             )
         except FailureError as error:
             raise _told(error) from None
 
     async def perform(self, request: Request[ReplyT]) -> ReplyT:
         """Run a request as the activity of its kind, where and how its route says."""
-        found = route(self._execution.routes, request.activity, handle_of(request))
+        handle = handle_of(request)
+        found = route(self._execution.routes, request.activity, handle)
+        if found.layers:
+            workflow.logger.info(dispatched(request.activity, handle, found))
+        self._execution.spans.sends(request, self._span)
         try:
             reply: ReplyT = await workflow.execute_activity(
                 request.activity,
@@ -219,6 +245,8 @@ class WorkflowHost:
             )
         except FailureError as error:
             raise _told(error) from None
+        reply = credited(request, reply)
+        self._execution.spend(reply.usage)
         return reply
 
 
@@ -236,5 +264,5 @@ def _policy(retry: Retry) -> RetryPolicy:
         backoff_coefficient=retry.backoff_coefficient,
         maximum_interval=retry.maximum_interval,
         maximum_attempts=retry.maximum_attempts or 0,
-        non_retryable_error_types=list(retry.non_retryable_error_types),
+        non_retryable_error_types=[*retry.non_retryable_error_types, PAYLOADS_TOO_LARGE],
     )
