@@ -31,7 +31,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final, Literal
+
+Category = Literal["transient", "configuration", "content", "capacity", "unknown"]
+"""What a failure calls for: asking again, a setting, other content, more room or time, or a look at the log."""
+_CAPACITY: Final = (402, 429)
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,8 @@ class PipelexError(Exception):
     """What happened, where, and what to do about it. `code` is stable; the class says who can act."""
 
     code: ClassVar[str] = "pipelex-error"
+    kind: ClassVar[Category] = "unknown"
+    """The category of the errors of this class that are not worth another try."""
     fields: ClassVar[tuple[str, ...]] = ()
     """Names of the extra attributes that travel in the report, all JSON values."""
 
@@ -85,6 +91,11 @@ class PipelexError(Exception):
         """Whether the same call may succeed if made again."""
         return False
 
+    @property
+    def category(self) -> Category:
+        """What the failure calls for. It follows from the class, so it is told in reports and not read from them."""
+        return "transient" if self.is_retryable else self.kind
+
     def render(self) -> str:
         """One screen for a person: message, place, hint. No colour."""
         lines = [f"error: {self.message} [{self.code}]"]
@@ -98,7 +109,7 @@ class PipelexError(Exception):
 
     def report(self) -> dict[str, Any]:
         """The error as JSON data; `from_report` restores the same class."""
-        report: dict[str, Any] = {"code": self.code, "message": self.message}
+        report: dict[str, Any] = {"code": self.code, "category": self.category, "message": self.message}
         for name in ("where", "hint", *self.fields):
             if getattr(self, name) is not None:
                 report[name] = getattr(self, name)
@@ -143,18 +154,21 @@ class LanguageError(_ProblemsError):
     """A `.mthds` text is wrong."""
 
     code = "language-error"
+    kind = "content"
 
 
 class LibraryError(_ProblemsError):
     """Bundles that are each well formed do not link."""
 
     code = "library-error"
+    kind = "content"
 
 
 class InputError(PipelexError):
     """What the caller gave to a run does not fit what the pipe declares."""
 
     code = "input-error"
+    kind = "content"
 
 
 class PipeNotFoundError(InputError):
@@ -173,6 +187,7 @@ class ConfigError(_ProblemsError):
     """A setting is wrong; the operator can mend it. Carries every problem when files of settings were read."""
 
     code = "config-error"
+    kind = "configuration"
 
 
 class ModelNotFoundError(ConfigError):
@@ -194,10 +209,10 @@ class UnreachableError(ConfigError):
 
 
 class InferenceError(PipelexError):
-    """A call to a provider failed. `retry_after` is in seconds."""
+    """A call to a provider failed. `retry_after` is in seconds, `request_id` is what the provider calls the request."""
 
     code = "inference-error"
-    fields = ("retryable", "provider", "model", "status", "retry_after")
+    fields = ("retryable", "provider", "model", "status", "request_id", "retry_after")
 
     def __init__(
         self,
@@ -207,6 +222,7 @@ class InferenceError(PipelexError):
         provider: str | None = None,
         model: str | None = None,
         status: int | None = None,
+        request_id: str | None = None,
         retry_after: float | None = None,
         where: str | None = None,
         hint: str | None = None,
@@ -216,6 +232,7 @@ class InferenceError(PipelexError):
         self.provider = provider
         self.model = model
         self.status = status
+        self.request_id = request_id
         self.retry_after = retry_after
 
     @property
@@ -223,11 +240,22 @@ class InferenceError(PipelexError):
         """Whether the provider may answer if asked again."""
         return self.retryable
 
+    @property
+    def category(self) -> Category:
+        """What the failure calls for; an account without credit is no matter of content."""
+        return "capacity" if self.status in _CAPACITY and not self.retryable else super().category
+
+    def render(self) -> str:
+        """One screen for a person, with what the provider calls the request: its support asks for that."""
+        text = super().render()
+        return text if self.request_id is None else f"{text}\n  request id: {self.request_id}"
+
 
 class RateLimitError(InferenceError):
     """The provider asks to slow down (429); `retry_after` says how long, when it does."""
 
     code = "rate-limited"
+    kind = "capacity"
 
 
 class ProviderDownError(InferenceError):
@@ -240,24 +268,28 @@ class AuthenticationError(InferenceError):
     """The provider refuses the key (401, 403)."""
 
     code = "key-refused"
+    kind = "configuration"
 
 
 class RequestRefusedError(InferenceError):
     """The provider refuses the request itself: malformed, over quota, or against its content policy."""
 
     code = "request-refused"
+    kind = "content"
 
 
 class ReplyError(InferenceError):
     """The reply is empty, cut short, or does not fit the schema after the allowed re-asks."""
 
     code = "bad-reply"
+    kind = "content"
 
 
 class PipeError(PipelexError):
     """A pipe failed while computing; `pipe_path` says which, from the entry pipe down."""
 
     code = "pipe-error"
+    kind = "content"
 
 
 class TemplateError(PipeError):
@@ -300,6 +332,7 @@ class RunTimeoutError(PipelexError):
     """The run, or one of its calls, exceeded its time."""
 
     code = "run-timeout"
+    kind = "capacity"
 
 
 class InternalError(PipelexError):

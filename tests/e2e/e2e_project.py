@@ -14,8 +14,12 @@ from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from google.protobuf.duration_pb2 import Duration
+from temporalio.api.workflowservice.v1 import RegisterNamespaceRequest
 from temporalio.client import Client, WorkflowHistory
+from temporalio.service import RPCError
 
+from pipelex.temporal.namespace import list_search_attributes
 from pipelex.testing.provider_stub import StubAnswer, StubProvider
 from pipelex.testing.replay import histories
 
@@ -132,9 +136,9 @@ default_task_queue = "{queue or self.folder.parent.name}"
         place.write_text(text)
         return place
 
-    async def start(self, *arguments: str) -> Command:
+    async def start(self, *arguments: str, program: str = PIPELEX) -> Command:
         process = await asyncio.create_subprocess_exec(
-            PIPELEX,
+            program,
             *arguments,
             cwd=self.folder,
             env=self.environment,
@@ -184,6 +188,22 @@ def workflow_of(run: Command) -> str:
 
 async def histories_of(address: str, run: Command) -> list[WorkflowHistory]:
     return await histories(await Client.connect(address), workflow_of(run))
+
+
+async def new_namespace(address: str, name: str) -> None:
+    """A namespace without search attributes, on the server of the session."""
+    client = await Client.connect(address)
+    days = Duration(seconds=86_400)
+    await client.workflow_service.register_namespace(
+        RegisterNamespaceRequest(namespace=name, workflow_execution_retention_period=days)
+    )
+    client = await Client.connect(address, namespace=name)
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            with contextlib.suppress(RPCError):
+                await list_search_attributes(client)
+                return
+            await asyncio.sleep(0.1)
 
 
 def steps(count: int) -> str:

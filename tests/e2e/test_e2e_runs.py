@@ -112,7 +112,14 @@ async def test_a_run_leaves_its_files_whole(address: str, tmp_path: Path) -> Non
             assert await run.ended() == 0, run.err
         here = await work.run("run", "bundle", "method.mthds", "--no-temporal", "-o", "elsewhere", *NOTE)
         assert await here.ended() == 0, here.err
-        names = ("main_stuff.json", "main_stuff.md", "working_memory.json")
+        names = (
+            "cost_report.json",
+            "execution_graph.html",
+            "graphspec.json",
+            "main_stuff.json",
+            "main_stuff.md",
+            "working_memory.json",
+        )
         assert work.results == [f"main_output_{number}/{name}" for number in ("01", "02") for name in names]
         first = work.folder / "results" / "main_output_01"
         assert json.loads((first / "main_stuff.json").read_text()) == {"text": "# Kettles"}
