@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test fuzz check fmt types rooms bench docs clean
+.PHONY: help demo test fuzz check fmt types rooms bench live docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-7s %s\n", $$1, $$2 }'
@@ -55,6 +55,9 @@ rooms: $(VENV)/.dev ## check that imports follow the architecture
 
 bench: $(VENV)/.dev ## measure against hand-written programs (minutes; nothing is asserted)
 	@$(BIN)/python -m benchmarks
+
+live: $(VENV)/.dev ## call each provider whose key is set, for about two cents
+	@$(BIN)/python scripts/live.py
 
 docs: $(VENV)/.dev ## write the reference pages from the code
 	@$(BIN)/python scripts/reference.py

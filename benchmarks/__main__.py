@@ -7,7 +7,6 @@ import asyncio
 import json
 import os
 import platform
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,15 +21,15 @@ from benchmarks.floor import ChildrenFlow, FlatFlow, one_call
 from benchmarks.measure import Figures, Program, measure, program, python, throughput
 from benchmarks.report import render
 from benchmarks.shapes import SHAPES, Shape, method
+from benchmarks.stage import PIPELEX, SERVER, SETTING, connected, free_port
 from openai import AsyncOpenAI
 from temporalio.client import Client
 
 from pipelex.app import Runtime
 from pipelex.config.load import load_settings
+from pipelex.temporal.server import find_temporal
 
-SERVER_SETTING = ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000")
 HERE = Path(__file__).parent
-PIPELEX = str(Path(sys.executable).parent / "pipelex")
 
 BARE = """
 import typer
@@ -41,15 +40,6 @@ def run(path: str) -> None: ...
 def show(path: str) -> None: ...
 app()
 """
-
-
-def free_port() -> int:
-    """A TCP port that is free now."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def project(folder: Path, address: str, mode: str) -> Path:
@@ -96,25 +86,13 @@ async def durable(arguments: argparse.Namespace, folder: Path, base_url: str) ->
     """Measure every shape through both floors and both modes."""
     port = free_port()
     address = f"127.0.0.1:{port}"
-    temporal = shutil.which("temporal", path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    assert temporal is not None
-    server_command = (
-        temporal,
-        "server",
-        "start-dev",
-        "--headless",
-        "--port",
-        str(port),
-        "--log-level",
-        "error",
-        *SERVER_SETTING,
-    )
+    server_command = (str(find_temporal()), *SERVER, "--port", str(port), *SETTING)
     floor_command = python("-m", "benchmarks.floor", "--address", address, "--base-url", base_url)
     found: dict[str, dict[str, Figures]] = {}
     rates: dict[str, dict[str, float]] = {}
     workers: dict[str, dict[str, float]] = {}
     async with program(*server_command, ready="Server", log=folder / "server.log") as server:
-        client = await connect(address)
+        client = await connected(address)
         async with program(*floor_command, ready="ready", log=folder / "floor.log", cwd=HERE.parent) as worker:
             workers["floor"] = {"ready_seconds": worker.ready_seconds, "idle_rss_mib": worker.rss_mib()}
             for system, flow in (("children", ChildrenFlow), ("flat", FlatFlow)):
@@ -142,16 +120,6 @@ def open_runtime(home: Path) -> Runtime:
     """A runtime with the configuration of a project folder."""
     loaded = load_settings(cwd=home)
     return Runtime.open(loaded.settings, environ=loaded.environ)
-
-
-async def connect(address: str) -> Client:
-    """Connect to a server that may still be starting."""
-    for _ in range(100):
-        try:
-            return await Client.connect(address)
-        except RuntimeError:
-            await asyncio.sleep(0.1)
-    raise RuntimeError(f"no Temporal server at {address}")
 
 
 async def all_shapes(

@@ -8,24 +8,15 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import sys
-import tempfile
 import time
 import urllib.request
-from pathlib import Path
 
-from benchmarks.measure import Program, program, python
-from temporalio.client import Client, WorkflowHistory
+from benchmarks.measure import Program
+from benchmarks.stage import stage
+from temporalio.client import WorkflowHistory
 
-from pipelex.app import Runtime
-from pipelex.config.load import load_settings
-from pipelex.temporal.server import find_temporal
 from pipelex.testing.replay import histories
-
-PIPELEX = str(Path(sys.executable).parent / "pipelex")
-SERVER = ("server", "start-dev", "--headless", "--log-level", "error")
-SETTING = ("--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000")
 
 METHOD = """
 domain = "big"
@@ -48,22 +39,6 @@ output = "Text"
 model = "gpt-4o-mini"
 prompt = "Say something about $note"
 """
-
-
-def free_port() -> int:
-    """A TCP port that is free now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def project(folder: Path, address: str) -> Path:
-    """A project folder whose configuration says where the server is, and nothing else."""
-    (folder / ".pipelex").mkdir()
-    (folder / ".pipelex" / "pipelex.toml").write_text(
-        f'[temporal.temporal_config.temporal_server_configs.local]\ntarget_host = "{address}"\n'
-    )
-    return folder
 
 
 def calls(base_url: str) -> int:
@@ -92,44 +67,17 @@ def show(count: int, wall: float, made: int, found: list[WorkflowHistory], worke
 
 async def main(count: int) -> None:
     """Run the batch and print the figures."""
-    address = f"127.0.0.1:{free_port()}"
-    stub = python("-m", "pipelex.testing.provider_stub", "--latency", "0", "--port", "0")
-    start_server = (str(find_temporal()), *SERVER, "--port", address.partition(":")[2], *SETTING)
-    with tempfile.TemporaryDirectory() as name:
-        home = project(Path(name), address)
-        async with (
-            program(*start_server, ready="Server", log=home / "server.log") as server,
-            program(*stub, ready="http", log=home / "stub.log") as provider,
-        ):
-            base_url = provider.ready_line.split()[-1]
-            client = await connected(address)
-            keys = {"OPENAI_BASE_URL": base_url, "OPENAI_API_KEY": "stub"}
-            start_worker = (PIPELEX, "worker")
-            async with program(
-                *start_worker, ready="worker ready", log=home / "worker.log", cwd=home, env=keys
-            ) as worker:
-                loaded = load_settings(cwd=home, environ={**os.environ, **keys})
-                async with Runtime.open(loaded.settings, environ=loaded.environ) as runtime:
-                    notes = [f"note {number}" for number in range(count)]
-                    method = runtime.load(METHOD)
-                    begun = time.perf_counter()
-                    handle = await runtime.start(None, {"notes": notes}, method=method, durable=True)
-                    result = await handle.result()
-                    wall = time.perf_counter() - begun
-                if not isinstance(result.data, list) or len(result.data) != count:
-                    raise SystemExit("the result has not one item per note")
-                found = await histories(client, handle.workflow_id or "")
-                show(count, wall, await asyncio.to_thread(calls, base_url), found, worker, server)
-
-
-async def connected(address: str) -> Client:
-    """Connect to a server that may still be starting."""
-    async with asyncio.timeout(60):
-        while True:
-            try:
-                return await Client.connect(address)
-            except RuntimeError:
-                await asyncio.sleep(0.1)
+    async with stage() as place, place.worker(place.project("batch")) as (worker, runtime):
+        notes = [f"note {number}" for number in range(count)]
+        method = runtime.load(METHOD)
+        begun = time.perf_counter()
+        handle = await runtime.start(None, {"notes": notes}, method=method, durable=True)
+        result = await handle.result()
+        wall = time.perf_counter() - begun
+        if not isinstance(result.data, list) or len(result.data) != count:
+            raise SystemExit("the result has not one item per note")
+        found = await histories(place.client, handle.workflow_id or "")
+        show(count, wall, await asyncio.to_thread(calls, place.base_url), found, worker, place.server)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,9 @@ from typing import Any
 from temporalio.testing import WorkflowEnvironment
 
 from pipelex.temporal.converter import data_converter
+from pipelex.temporal.namespace import register
 from pipelex.temporal.server import find_temporal
+from pipelex.temporal.settings import SEARCH_ATTRIBUTE_TYPES
 from pipelex.testing.replay import record
 
 REPLAY = Path(__file__).parents[1] / "tests" / "replay"
@@ -53,6 +55,7 @@ async def main(names: list[str]) -> None:
             dev_server_extra_args=["--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"],
             identity="submitter",
         ) as environment:
+            await register(environment.client, tuple(SEARCH_ATTRIBUTE_TYPES))
             for name in names or CASES:
                 shutil.rmtree(HISTORIES / name, ignore_errors=True)
                 run, end = await ended(environment.client, name)

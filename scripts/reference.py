@@ -154,6 +154,9 @@ the file, the line and the closest known key.
 NAMED = {
     "activity_queues": "activity",
     "handle_options": "handle",
+    "handles": "handle",
+    "keys": "key",
+    "namespaces": "namespace",
     "profiles": "profile",
     "queue_options": "queue",
     "scopes": "scope",
@@ -241,6 +244,8 @@ def words(annotation: Any) -> str:
         return f"list of {words(arguments[0])}"
     if origin is dict:
         return f"table of {words(arguments[1])}"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return "table of " + ", ".join(f"`{name}`" for name in annotation.model_fields)
     names = {bool: "boolean", int: "integer", float: "number", str: "text", timedelta: "duration", Path: "path"}
     return names.get(annotation, "anything")
 
@@ -288,6 +293,9 @@ def field_notes(model: type[BaseModel]) -> dict[str, str]:
     lines = source.splitlines()
     body = typing.cast(ast.ClassDef, ast.parse(source).body[0]).body
     notes = dict.fromkeys(model.model_fields, "")
+    for base in model.__bases__:
+        if issubclass(base, BaseModel) and base.model_fields:
+            notes |= field_notes(base)
     for at, node in enumerate(body):
         if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id in notes):
             continue
@@ -306,13 +314,13 @@ def field_notes(model: type[BaseModel]) -> dict[str, str]:
 
 def models_known() -> Iterator[str]:
     """What is known of models without any file of the user's."""
-    from pipelex.inference.backends import CHAT_SDKS, EXTRACT_SDKS, SIMULATED
+    from pipelex.inference.backends import ALL_SDKS, SIMULATED
     from pipelex.inference.tables import defaults, read_table, toml_files
 
     folder = defaults()
     yield from ("## Models known out of the box", "")
     yield from ("The guide [Models](../guides/models.md) says how to add to these.", "", "### Backends", "")
-    callable_sdks = (*CHAT_SDKS, *EXTRACT_SDKS, SIMULATED)
+    callable_sdks = (*ALL_SDKS, SIMULATED)
     rows = []
     for name, backend in read_table(folder / "backends.toml").items():
         endpoint = backend.get("endpoint", "")
@@ -320,7 +328,8 @@ def models_known() -> Iterator[str]:
         endpoint = f"`{endpoint}`" + (f" or `{variable}`" if variable else "") if endpoint else ""
         key = backend.get("api_key", "")
         is_called = "yes" if backend["sdk"] in callable_sdks else "not by this version"
-        rows.append([f"`{name}`", is_called, endpoint, f"`{key.strip('${}')}`" if key else ""])
+        keys = " or ".join(f"`{variable}`" for variable in key.strip("${}").split("|") if variable)
+        rows.append([f"`{name}`", is_called, endpoint.replace("|", " or "), keys])
     yield from table(("backend", "can be called", "endpoint", "key"), rows)
     yield from ("### Handles with known prices or limits", "")
     handles = []
@@ -395,7 +404,7 @@ def activities_page() -> Iterator[str]:
     """The page on what a run is in Temporal: the workflow, and each activity with its request and reply."""
     from pipelex.temporal.observability import PipeProgress
     from pipelex.temporal.routing import REPLIES
-    from pipelex.temporal.settings import ACTIVITIES, KEYED_ACTIVITIES, SEARCH_ATTRIBUTES
+    from pipelex.temporal.settings import ACTIVITIES, KEYED_ACTIVITIES, SEARCH_ATTRIBUTE_TYPES, SEARCH_ATTRIBUTES
     from pipelex.temporal.workflow import PROGRESS, WORKFLOW
 
     yield from (
@@ -406,7 +415,10 @@ def activities_page() -> Iterator[str]:
     )
     yield from (f"One workflow type, `{WORKFLOW}`, runs every pipe. It answers the query `{PROGRESS}`:", "")
     yield from fields(PipeProgress)
+    more = [name for name in SEARCH_ATTRIBUTE_TYPES if name not in SEARCH_ATTRIBUTES]
     yield from (f"Search attributes, all of type Keyword: {quoted(SEARCH_ATTRIBUTES)}.", "")
+    typed = ", ".join(f"`{name}` ({SEARCH_ATTRIBUTE_TYPES[name]})" for name in more)
+    yield from (f"Search attributes on demand: {typed}.", "")
     for request, reply in REPLIES.items():
         name = request.activity
         key = "the name of the function" if "function_name" in request.model_fields else "the handle of the model"

@@ -20,18 +20,17 @@ def payload_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 async def client(payload_root: Path) -> AsyncIterator[Client]:
     """A client of a server that lasts for the session."""
-    from temporalio.common import SearchAttributeKey
     from temporalio.testing import WorkflowEnvironment
 
     from pipelex.temporal.converter import data_converter
+    from pipelex.temporal.observability import SEARCH_ATTRIBUTE_KEYS
     from pipelex.temporal.server import find_temporal
-    from pipelex.temporal.settings import SEARCH_ATTRIBUTES
 
     async with await WorkflowEnvironment.start_local(
         data_converter=data_converter(payload_root),
         dev_server_existing_path=str(find_temporal()),
         dev_server_extra_args=["--dynamic-config-value", "history.transferProcessorMaxPollRPS=1000"],
         dev_server_log_level="error",
-        search_attributes=[SearchAttributeKey.for_keyword(name) for name in SEARCH_ATTRIBUTES],
+        search_attributes=list(SEARCH_ATTRIBUTE_KEYS.values()),
     ) as environment:
         yield environment.client

@@ -86,7 +86,8 @@ async def start_pipe(
     durable: bool | None = None,
     dry_run: bool = False,
     mock_inputs: bool = False,
-    simulate: bool = False,
+    simulate: bool | Path = False,
+    use_cache: bool | None = None,
     settings: Settings | None = None,
     functions: Sequence[FunctionSource] = (),
 ) -> RunHandle:
@@ -94,6 +95,7 @@ async def start_pipe(
 
     `bundle` is the path of a .mthds file, of a directory that holds one, or the text of a bundle; `pipe` None is its
     main pipe. `durable` None follows `[temporal] is_enabled`. `mock_inputs` makes up the inputs not given (dry runs).
+    `simulate` may be the path of a profile, and `use_cache` says whether the reply cache may answer.
     Await `result()` of the handle: it also lets go of what the run needed in this process.
     """
     from pathlib import Path
@@ -111,6 +113,7 @@ async def start_pipe(
             dry_run=dry_run,
             mock_inputs=mock_inputs,
             simulate=simulate,
+            use_cache=use_cache,
         )
     except BaseException:
         await runtime.aclose()
@@ -128,7 +131,8 @@ class RunOptions(TypedDict, total=False):
     durable: bool | None
     dry_run: bool
     mock_inputs: bool
-    simulate: bool
+    simulate: bool | Path
+    use_cache: bool | None
     settings: Settings | None
     functions: Sequence[FunctionSource]
 

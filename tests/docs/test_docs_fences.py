@@ -42,7 +42,7 @@ KINDS = {"toml", "mthds", "python", "console", "sh", "json", "text", "mermaid"}
 OTHER_PROGRAMS = {"cd", "cp", "curl", "export", "git", "kill", "make", "pip", "python", "source", "temporal"}
 NEEDS_SERVER = re.compile(r"durable=True|temporal\.client|\breplay\(|\brecord\(")
 SIGILS = {"presets": "$", "aliases": "@", "waterfalls": "~"}
-CHEAP = {"build", "graph", "schema", "show", "validate", "which"}
+CHEAP = {"build", "graph", "routes", "schema", "show", "validate", "which"}
 """Commands that need neither a server nor a key, and end by themselves, whatever their arguments."""
 CHEAP_OF_PACKAGES = {"init", "list", "validate"}
 
@@ -208,7 +208,8 @@ def references(fence: Fence) -> list[tuple[Family, str]]:
     if "/backends/" in str(fence.name):
         defaults = given.get("defaults", {})
         models = {handle: {**defaults, **model} for handle, model in given.items() if handle != "defaults"}
-        return [(model.get("model_type", "llm"), handle) for handle, model in models.items()]
+        types = {handle: model.get("model_type", "llm") for handle, model in models.items()}
+        return [("extract" if kind == "text_extractor" else kind, handle) for handle, kind in types.items()]
     families = [family for family in get_args(Family) if family in given]
     return [
         (family, sigil + name)

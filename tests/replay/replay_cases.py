@@ -17,14 +17,21 @@ from pipelex.library.library import library_from_texts
 from pipelex.pipes.models import model_asks
 from pipelex.pipes.port import PipeCall, Plan, RunInfo
 from pipelex.pipes.requests import (
+    DocumentReply,
+    DocumentRequest,
     ExtractRequest,
     FunctionReply,
+    ImageRequest,
+    ImagesReply,
     ModelSetting,
     ObjectListRequest,
     ObjectReply,
     ObjectRequest,
     PagesReply,
     Request,
+    SearchObjectRequest,
+    SearchReply,
+    SearchRequest,
     TextReply,
     TextRequest,
     Usage,
@@ -32,7 +39,7 @@ from pipelex.pipes.requests import (
 from pipelex.temporal.activities import activities
 from pipelex.temporal.client import DurableRun, submit
 from pipelex.temporal.routing import routes_for
-from pipelex.temporal.settings import TemporalSettings
+from pipelex.temporal.settings import SEARCH_ATTRIBUTE_TYPES, TemporalSettings
 from pipelex.temporal.workflow import PipeWorkflow, workflow_runner
 from pipelex.values.value import Absence, Memory, Outcome, Value
 
@@ -162,6 +169,35 @@ description = "Divide, then tell"
 inputs = { size = "Number" }
 output = "Text"
 steps = [{ pipe = "divide", result = "told" }, { pipe = "again", result = "end" }]
+
+[pipe.draw]
+type = "PipeImgGen"
+description = "Draw"
+inputs = { note = "Text" }
+output = "Image"
+prompt = "$note"
+
+[pipe.find]
+type = "PipeSearch"
+description = "Find"
+inputs = { note = "Text" }
+output = "SearchResult"
+prompt = "$note"
+
+[pipe.find_card]
+type = "PipeSearch"
+description = "Find a card"
+inputs = { note = "Text" }
+output = "Card"
+prompt = "$note"
+
+[pipe.print]
+type = "PipeDocGen"
+description = "Print"
+inputs = { note = "Text" }
+output = "Document"
+format = "pdf"
+template = "<p>{{ note }}</p>"
 """
 
 
@@ -186,6 +222,7 @@ class Case:
     error: str | None = None
     mode: Literal["every_pipe", "fan_out"] = "every_pipe"
     plan: dict[str, Any] = field(default_factory=dict)
+    labels: tuple[str, ...] = ()
 
 
 CASES = {
@@ -212,6 +249,12 @@ CASES = {
     "cancelled": Case("steps", {"note": text("HANG")}, "RunCancelledError"),
     "cancelled_batch": Case("each", {"notes": texts("HANG", "HANG", "c")}, "RunCancelledError"),
     "template_error": Case("divided", {"size": Value(concept="native.Number", data={"number": 0})}, "TemplateError"),
+    "labelled": Case("steps", NOTE, labels=tuple(SEARCH_ATTRIBUTE_TYPES)),
+    "labelled_refused": Case("steps", {"note": text("REFUSE")}, "RequestRefusedError", labels=("PipelexStatus",)),
+    "image": Case("draw", NOTE),
+    "search": Case("find", NOTE),
+    "search_object": Case("find_card", NOTE),
+    "document": Case("print", NOTE),
     "routing_error": Case("choose", {"note": text("stop")}, "RoutingError"),
 }
 
@@ -224,7 +267,7 @@ class Scripted:
         self._hangs = hangs
         self._is_tried = False
 
-    async def perform(self, request: Request[Any]) -> Any:
+    async def perform(self, request: Request[Any], *, key: str | None = None, checkpoint: Any = None) -> Any:
         usage = Usage(calls=1)
         prompt = getattr(request, "prompt", "")
         if "REFUSE" in prompt:
@@ -249,6 +292,14 @@ class Scripted:
                 return ObjectReply(data=[{"title": "One"}, {"title": "Two"}], usage=usage)
             case ExtractRequest():
                 return PagesReply(pages=[{"text_and_images": {"text": {"text": "page 1"}}}], usage=usage)
+            case ImageRequest():
+                return ImagesReply(images=[{"url": "https://example.org/a.png"}], usage=usage)
+            case SearchRequest():
+                return SearchReply(result={"answer": "found", "sources": []}, usage=usage)
+            case SearchObjectRequest():
+                return ObjectReply(data={"title": "Card"}, usage=usage)
+            case DocumentRequest():
+                return DocumentReply(document={"url": "https://example.org/a.pdf"}, usage=usage)
             case _:
                 return FunctionReply(data={"text": "CALLED"}, usage=usage)
 
@@ -261,6 +312,7 @@ async def ended(client: Client, name: str, **worker: Any) -> tuple[DurableRun, P
         {
             "worker_config": {"default_task_queue": queue, "default_activity_heartbeat_timeout": "1s"},
             "execution": {"child_workflows": case.mode},
+            "search_attributes": {"enabled": bool(case.labels), "attributes": case.labels},
         }
     )
     library, _ = library_from_texts({"method.mthds": METHODS})

@@ -127,6 +127,8 @@ def load_settings(
     settings = _validated(merged, project, _library_dirs(env, cwd), problems)
     if settings is None or problems:
         raise _failure(problems)
+    if (said := settings.temporal.payload_codec_config.warning) is not None:
+        warnings.append(said)
     sources = {".".join(map(str, path)): layer.source for path, (layer, _) in merged.origins.items()}
     return Loaded(settings, project, env, tuple(warnings), sources)
 
@@ -272,7 +274,22 @@ def _explained(merged: Merged, details: ErrorDetails) -> Problem:
         message = "should be a duration, such as '90s', '10m', '1h30m' or '0:10:00'"
     given = details["input"]
     shown = f" (it is {given!r})" if isinstance(given, str | int | float) and not _is_secret(path) else ""
-    return _problem(merged, path, "wrong_value", f"{_dotted(path)}: {message}{shown}", None)
+    place = _named(merged, path, message) if details["type"] == "value_error" else path
+    return _problem(merged, place, "wrong_value", f"{_dotted(path)}: {message}{shown}", None)
+
+
+def _named(merged: Merged, path: KeyPath, message: str) -> KeyPath:
+    """The key that a rule over several tables begins its message with, as deep as it is written; else `path`.
+
+    Some tables may stand in one more table than the message says.
+    """
+    words = message.partition(" ")[0].rstrip(":").split(".")
+    for length in range(len(words), 0, -1):
+        for origin in merged.origins:
+            is_under = origin[: len(path)] == path and len(origin) - len(path) - length in (0, 1)
+            if is_under and origin[-length:] == tuple(words[:length]):
+                return origin
+    return path
 
 
 def _problem(merged: Merged, path: KeyPath, code: str, message: str, hint: str | None) -> Problem:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import Field
 
-from pipelex.inference.settings import InferenceSettings
+from pipelex.inference.secrets import Secrets
+from pipelex.inference.settings import InferenceSettings, SecretSettings
 from pipelex.inprocess.settings import InProcessSettings
 from pipelex.storage.settings import PackageSettings, StorageSettings
 from pipelex.temporal.settings import TemporalSettings
@@ -40,8 +42,13 @@ class Settings(Frozen):
     library: LibrarySettings = LibrarySettings()
     output: OutputSettings = OutputSettings()
     packages: PackageSettings = PackageSettings()
+    secrets: SecretSettings = SecretSettings()
     root: Path = Field(default_factory=Path.cwd, exclude=True)
     config_dirs: tuple[Path, ...] = Field(default=(), exclude=True)
+
+    def secrets_here(self, environ: Mapping[str, str]) -> Secrets:
+        """The secrets of this machine, with that environment before all else."""
+        return Secrets.here(environ, self.root / self.secrets.dir if self.secrets.dir else None)
 
 
 PLACES = frozenset({"root", "config_dirs"})
