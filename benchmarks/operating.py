@@ -1,6 +1,6 @@
 """What operating costs: `python -m benchmarks.operating` prints ratios inside one run. Nothing is asserted.
 
-Routing, labels and tracing against none of them; a 5 MB value through ten steps; a large crate sent to many children.
+Routing and labels against none of them; a 5 MB value through ten steps; a large crate sent to many children.
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ LARGE_BYTES = 5_000_000
 ROUTED = """
 [temporal.search_attributes]
 enabled = true
-[temporal.temporal_config.temporal_log_config]
-is_dispatch_resolution_traced = true
 [temporal.worker_config.activity_queues.act_llm_gen_text]
 default = "temporal_task_queue"
 [temporal.worker_config.activity_queues.act_llm_gen_text.handle_options.gpt-4o-mini]
@@ -118,7 +116,7 @@ async def run(runtime: Runtime, text: str, inputs: dict[str, object]) -> tuple[s
 
 
 async def features(place: Stage) -> None:
-    """Ten calls with routing, labels and tracing, and without; the runs alternate, so both meet the same machine."""
+    """Ten calls with routing and labels, and without; the runs alternate, so both meet the same machine."""
     from pipelex.temporal.namespace import register
     from pipelex.temporal.settings import SEARCH_ATTRIBUTES
 
@@ -134,8 +132,8 @@ async def features(place: Stage) -> None:
                 walls[name].append(wall)
         medians = {name: median(found[1:]) for name, found in walls.items()}
         events = {name: (await histories(place.client, root))[1] for name, root in roots.items()}
-    show("routing, labels, tracing: wall", medians["with"], medians["without"], "s")
-    show("routing, labels, tracing: events", events["with"], events["without"], "")
+    show("routing and labels: wall", medians["with"], medians["without"], "s")
+    show("routing and labels: events", events["with"], events["without"], "")
 
 
 async def large_value(place: Stage) -> None:
