@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from inprocess_method import SOURCE
 
 from pipelex.errors import PipeError, PipelexError, ProviderDownError, RateLimitError, ReplyError
 from pipelex.inprocess.host import InProcessHost, Performs
@@ -17,29 +18,6 @@ from pipelex.pipes.progress import Progress
 from pipelex.pipes.requests import ModelSetting, ReplyT, Request
 from pipelex.testing.scripted import ScriptedPerformer
 from pipelex.values.value import Memory, Value
-
-SOURCE = """
-domain = "t"
-main_pipe = "main"
-[pipe.each]
-type = "PipeLLM"
-description = "One"
-inputs = { word = "Text" }
-output = "Text"
-prompt = "$word"
-[pipe.wrap]
-type = "PipeSequence"
-description = "Two levels"
-inputs = { word = "Text" }
-output = "Text"
-steps = [{ pipe = "each" }]
-[pipe.main]
-type = "PipeSequence"
-description = "Steps"
-inputs = { words = "Text[]" }
-output = "Text[]"
-steps = [{ pipe = "wrap", batch_over = "words", batch_as = "word", result = "said" }]
-"""
 
 
 class Clock:

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
+from inprocess_method import SOURCE
 
 from pipelex.errors import PipelexError, ProviderDownError, RequestRefusedError
 from pipelex.inprocess import recording
@@ -18,28 +19,6 @@ from pipelex.pipes.requests import ModelSetting, TextReply, Usage
 from pipelex.testing.scripted import ScriptedPerformer
 from pipelex.values.value import Memory, Value
 
-SOURCE = """
-domain = "t"
-main_pipe = "main"
-[pipe.each]
-type = "PipeLLM"
-description = "One"
-inputs = { word = "Text" }
-output = "Text"
-prompt = "$word"
-[pipe.wrap]
-type = "PipeSequence"
-description = "Two levels"
-inputs = { word = "Text" }
-output = "Text"
-steps = [{ pipe = "each" }]
-[pipe.main]
-type = "PipeSequence"
-description = "Steps"
-inputs = { words = "Text[]" }
-output = "Text[]"
-steps = [{ pipe = "wrap", batch_over = "words", batch_as = "word", result = "said" }]
-"""
 COST = Usage(calls=1, input_tokens=8, cost_usd=0.25)
 
 
