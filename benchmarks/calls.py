@@ -1,4 +1,4 @@
-"""What a call costs through each adapter, next to the openai SDK alone: `python -m benchmarks.calls`.
+"""What a call costs through each adapter, next to the SDK of its provider alone: `python -m benchmarks.calls`.
 
 One stub in a process of its own, one run, CPU time of this process: figures are to be read as ratios.
 """
@@ -13,10 +13,10 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import psutil
-from openai import AsyncOpenAI
 
 from pipelex.inference.deck import Deck
 from pipelex.inference.performer import Performer
@@ -26,14 +26,60 @@ from pipelex.storage.local import LocalBlobs
 
 CALLS, WARM, TOGETHER = 300, 20, 200
 HANDLES = {
-    "chat completions (ours)": ("openai", "gpt-4o"),
+    "chat completions": ("openai", "gpt-4o"),
+    "responses": ("responses", "gpt-4o"),
+    "azure openai": ("azure_openai", "house"),
     "anthropic": ("anthropic", "claude-4.6-sonnet"),
     "google": ("google", "gemini-3.8-flash"),
     "bedrock": ("bedrock", "bedrock-nova-pro"),
-    "openai responses": ("responses", "gpt-4o"),
-    "azure openai": ("azure_openai", "house"),
 }
 Call = Callable[[], Awaitable[object]]
+HI = [{"role": "user", "content": "hi"}]
+
+
+def openai_sdk(root: str) -> Call:
+    """The SDK of OpenAI, as a program by hand would call it."""
+    from openai import AsyncOpenAI
+
+    client = AsyncOpenAI(api_key="k", base_url=f"{root}/v1", max_retries=0)
+    return lambda: client.chat.completions.create(model="gpt-4o", messages=HI)  # type: ignore[call-overload, no-any-return]
+
+
+def anthropic_sdk(root: str) -> Call:
+    """The SDK of Anthropic."""
+    from anthropic import AsyncAnthropic
+
+    client = AsyncAnthropic(api_key="k", base_url=root, max_retries=0)
+    return lambda: client.messages.create(model="claude-sonnet-4-6", max_tokens=100, messages=HI)  # type: ignore[call-overload, no-any-return]
+
+
+def google_sdk(root: str) -> Call:
+    """The SDK of Google."""
+    from google.genai import Client
+
+    client = Client(api_key="k", http_options={"base_url": root})
+    return lambda: client.aio.models.generate_content(model="gemini-3.8-flash", contents="hi")
+
+
+def bedrock_sdk(root: str) -> Call:
+    """boto3, which is not asynchronous: a thread for each call."""
+    import boto3  # type: ignore[import-untyped]
+    from botocore.config import Config  # type: ignore[import-untyped]
+
+    # Keys of nobody, so that a request is signed without asking the machine for its role.
+    session = boto3.Session(aws_access_key_id="k", aws_secret_access_key="k", region_name="us-east-1")
+    config = Config(retries={"total_max_attempts": 1}, max_pool_connections=TOGETHER)
+    client = session.client("bedrock-runtime", endpoint_url=root, config=config)
+    asked = {"modelId": "us.amazon.nova-pro-v1:0", "messages": [{"role": "user", "content": [{"text": "hi"}]}]}
+    return lambda: asyncio.get_running_loop().run_in_executor(None, lambda: client.converse(**asked))
+
+
+SDKS = {
+    "openai SDK alone": openai_sdk,
+    "anthropic SDK alone": anthropic_sdk,
+    "google SDK alone": google_sdk,
+    "boto3 alone": bedrock_sdk,
+}
 
 
 def environment(root: str) -> dict[str, str]:
@@ -81,21 +127,17 @@ async def one(name: str, root: str) -> None:
     """Measure one adapter in this process and print a row."""
     with tempfile.TemporaryDirectory() as temporary:
         made = performer(root, Path(temporary))
-        sdk = AsyncOpenAI(api_key="k", base_url=f"{root}/v1", max_retries=0)
-
-        async def through_sdk() -> object:
-            return await sdk.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": "hi"}])
-
-        call: Call = through_sdk
+        # boto3's calls wait in the threads of the loop, which are few by default.
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(TOGETHER))
         before = time.perf_counter()
         if name in HANDLES:
             backend, handle = HANDLES[name]
             request = TextRequest(model=ModelSetting(handle=handle, backend=backend), prompt="hi")
 
-            async def through_performer() -> object:
+            async def call() -> object:
                 return await made.perform(request)
-
-            call = through_performer
+        else:
+            call = SDKS[name](root)  # type: ignore[assignment]
         await call()
         first = (time.perf_counter() - before) * 1000
         each = await alone(call)
@@ -104,7 +146,6 @@ async def one(name: str, root: str) -> None:
         threads = psutil.Process(os.getpid()).num_threads()
         print(f"| {name} | {first:.0f} | {each:.2f} | {busy:.2f} | {rate:.0f} | {memory:.0f} | {threads} |", flush=True)
         await made.aclose()
-        await sdk.close()
 
 
 def main() -> None:
@@ -120,7 +161,7 @@ def main() -> None:
     print(f"| adapter | first call ms | CPU ms a call | with {TOGETHER} at once | calls/s then | RSS MB | threads |")
     print("| --- | --- | --- | --- | --- | --- | --- |", flush=True)
     try:
-        for name in ("openai SDK alone", *HANDLES):
+        for name in (*SDKS, *HANDLES):
             subprocess.run([sys.executable, "-m", "benchmarks.calls", name, root], check=True)
     finally:
         stub.terminate()

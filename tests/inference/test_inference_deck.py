@@ -144,6 +144,50 @@ def test_the_first_folder_that_has_a_deck_wins(tmp_path):
         deck.setting(llm("@home"))
 
 
+def image(choice) -> ModelAsk:
+    return ModelAsk("img_gen", choice, "default")
+
+
+def test_the_image_deck_of_earlier_kits_loads(tmp_path):
+    deck = configured(
+        tmp_path,
+        deck__2_img_gen_deck="""
+[img_gen]
+default_quality = "medium"
+choice_default = "$plain"
+[img_gen.presets]
+plain = { model = "gpt-image-1", description = "Without a quality" }
+quick = { model = "gpt-image-1", quality = "low" }
+steps = { model = "gpt-image-1", nb_steps = 4 }
+""",
+    )
+    asked = [None, "$quick", "$steps", "gpt-image-1", {"model": "gpt-image-1", "quality": "high"}]
+    assert [deck.setting(image(choice)).quality for choice in asked] == ["medium", "low", None, "medium", "high"]
+    assert Deck.load([], {}).setting(image("gpt-image-1")).quality is None
+    with pytest.raises(ConfigError) as caught:
+        configured(tmp_path, deck__y='[img_gen]\ndefault_quality = "best"')
+    assert "default_quality = 'best'" in caught.value.render()
+    assert "hint: write one of low, medium, high" in caught.value.render()
+    with pytest.raises(ConfigError, match="default_quality"):
+        configured(tmp_path / "llm", deck__z='[llm]\ndefault_quality = "low"')
+
+
+def test_what_kits_wrote_into_extraction_presets_changes_nothing_and_what_people_chose_is_told(tmp_path):
+    deck = configured(
+        tmp_path,
+        deck__3_extract_deck="""
+[extract.presets]
+shipped = { model = "pypdfium2-extract-pdf", max_nb_images = 100, image_min_size = 50 }
+chosen = { model = "pypdfium2-extract-pdf", max_nb_images = 3, image_min_size = 50 }
+""",
+    )
+    assert deck.setting(extract("$shipped")) == deck.setting(extract("pypdfium2-extract-pdf"))
+    with pytest.raises(ConfigError, match="max_nb_images is not supported"):
+        deck.setting(extract("$chosen"))
+    with pytest.raises(ConfigError, match="max_nb_images is not supported"):
+        deck.setting(extract({"model": "pypdfium2-extract-pdf", "max_nb_images": 100}))
+
+
 def test_routing_profiles(tmp_path):
     deck = configured(
         tmp_path,

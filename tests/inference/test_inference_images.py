@@ -332,7 +332,7 @@ async def test_retries_in_process_wait_for_the_same_job(handle, stubs, tmp_path)
 
     performer = make(tmp_path, stub)
     host = InProcessHost(None, Plan(), performer, InProcessSettings(attempts=3), sleep=pause)
-    noted = NotedCall("act_img_gen_images", handle, scheduled=0.0)
+    noted = NotedCall("act_img_gen_images", handle, scheduled=0.0, excerpts=None, given={})
     assert len((await host.perform(image(handle), noted, OFF)).images) == 1
     assert noted.attempts == 3
     await performer.aclose()

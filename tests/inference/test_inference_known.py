@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelex.inference.backends import EXTRA_OF_SDK
+from pipelex.inference.backends import CHAT_SDKS, EXTRA_OF_SDK
 from pipelex.inference.deck import Deck
 from pipelex.inference.tables import defaults, read_table
 from pipelex.pipes.models import ModelAsk
@@ -52,7 +52,7 @@ def test_the_table_of_providers_says_what_the_defaults_say():
     page = (ROOT / "docs" / "guides" / "providers.md").read_text("utf-8")
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in page.splitlines() if "| `" in line]
     told = {row[1].strip("`"): row for row in rows}
-    callable_sdks = {*EXTRA_OF_SDK, "openai", "mistral"}
+    callable_sdks = {*EXTRA_OF_SDK, *CHAT_SDKS}
     assert set(told) == {name for name, table in backends.items() if table.get("sdk") in callable_sdks}
     for name, (_, _, variables, extra, played) in told.items():
         table = backends[name]

@@ -105,3 +105,15 @@ def test_a_pipe_names_such_a_model_by_its_handle():
     deck = Deck.load([], {"ANTHROPIC_API_KEY": "k"})
     setting = deck.setting(ModelAsk("search", "claude-4.6-sonnet", "default"))
     assert deck.backends.route(setting.handle, family="search").backend.name == "anthropic"
+
+
+@pytest.mark.parametrize(
+    "strange", [{"annotations": ["page 1"]}, {"annotations": [{"type": "url_citation", "url": [1]}]}]
+)
+async def test_citations_of_another_form_are_no_bug_of_ours(bench, strange):
+    content = {"type": "output_text", "text": "ok", **strange}
+    body = {"output": [{"type": "message", "content": [content]}], "usage": {"input_tokens": 1, "output_tokens": 1}}
+    bench.stub.behaviour = lambda asked, n: StubAnswer(body=body)
+    with pytest.raises(ReplyError, match="not a response") as caught:
+        await search(bench, SEARCHERS[2])
+    assert caught.value.is_retryable

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from pipelex.errors import FunctionError
-from pipelex.inference.redaction import redact, secrets_among, without_secrets
+from pipelex.inference.redaction import redact, secrets_among, shown_url, without_secrets
 
 ENVIRON = {
     "OPENAI_API_KEY": "key-of-a-provider",
@@ -35,3 +37,22 @@ def test_an_error_keeps_all_but_the_secrets() -> None:
 def test_of_two_secrets_one_in_the_other_nothing_is_left() -> None:
     assert redact("it is secret-and-more", {"secret", "secret-and-more", ""}) == "it is [key]"
     assert redact("you gave sk-proj-12**89", ()) == "you gave [key]"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://llm.example/v1", "https://llm.example/v1"),
+        ("https://llm.example/v1?code=q7#part", "https://llm.example/v1"),
+        ("https://ada:lovelace@llm.example:8443/v1/?code=q7", "https://llm.example:8443/v1/"),
+        ("https://ada:love?lace@x@llm.example", "https://llm.example"),
+        ("https://token@llm.example/at@home", "https://llm.example/at@home"),
+        ("ada:lovelace@temporal.example:7233", "temporal.example:7233"),
+        ("temporal.example:7233", "temporal.example:7233"),
+        ("llm.example/v1?next=https://other.example", "llm.example/v1"),
+        ("https://${HOST}/v1?code=${CODE}", "https://${HOST}/v1"),
+        ("", ""),
+    ],
+)
+def test_a_url_is_shown_without_what_may_be_secret_in_it(url: str, shown: str) -> None:
+    assert shown_url(url) == shown

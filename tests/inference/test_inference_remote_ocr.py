@@ -205,7 +205,7 @@ async def test_retries_in_process_wait_for_the_same_job_of_azure(tmp_path):
         here = performer(tmp_path, stub.root_url)
         url = await here._blobs.put(text_pdf("one", "two"), mime_type=None)
         host = InProcessHost(None, Plan(), here, InProcessSettings(attempts=3), sleep=pause)
-        noted = NotedCall("act_extract_gen_extract_pages", AZURE, scheduled=0.0)
+        noted = NotedCall("act_extract_gen_extract_pages", AZURE, scheduled=0.0, excerpts=None, given={})
         request = ExtractRequest(model=ModelSetting(handle=AZURE), url=url)
         assert len((await host.perform(request, noted, OFF)).pages) == 2
         await here.aclose()

@@ -1,4 +1,4 @@
-"""A worker that makes images, as a process of its own: python image_worker_process.py ADDRESS FOLDER PAYLOADS SETTINGS.
+"""A worker for jobs that providers take: python image_worker_process.py ADDRESS FOLDER PAYLOADS SETTINGS.
 
 FOLDER holds the `backends.toml` that says where the provider is.
 """
@@ -21,7 +21,7 @@ from pipelex.temporal.worker import run_worker
 
 async def main(address: str, folder: Path, payloads: Path, settings: TemporalSettings) -> None:
     client = await connect(ServerProfile(target_host=address), payload_root=payloads, settings=settings)
-    deck = Deck.load([folder], {"FAL_API_KEY": "k"})
+    deck = Deck.load([folder], {"FAL_API_KEY": "k", "AZURE_DOCUMENT_INTELLIGENCE_API_KEY": "k"})
     performer = Performer(InferenceSettings(), deck, LocalBlobs(folder / "blobs"))
     await run_worker(client=client, settings=settings, performer=performer, on_ready=lambda: print("ready", flush=True))
 

@@ -16,16 +16,29 @@ import pytest
 from temporal_bench import Bench, crate
 from temporalio.testing import ActivityEnvironment
 
-from pipelex.language.pipes import PipeImgGen
+from document_files import text_pdf
+from pipelex.language.pipes import PipeExtract, PipeImgGen
 from pipelex.pipes.models import model_asks
 from pipelex.pipes.requests import ImageRequest, ImagesReply, ModelSetting
+from pipelex.storage.local import LocalBlobs
 from pipelex.temporal.activities import Activities
 from pipelex.temporal.settings import TemporalSettings
+from pipelex.testing.stub_azure_document import StubAzureDocument
+from pipelex.testing.stub_http import StubAnswer
 from pipelex.testing.stub_images import FalStub
 from pipelex.values.slots import Slot
+from pipelex.values.value import Value
 
 SCRIPT = Path(__file__).with_name("image_worker_process.py")
 DRAW = crate(draw=PipeImgGen(type="PipeImgGen", description="Draw", output=Slot("native.Image"), prompt="a cup"))
+READ = crate(
+    read=PipeExtract(
+        type="PipeExtract",
+        description="Read",
+        inputs={"paper": Slot("native.Document")},
+        output=Slot("native.Page", is_list=True),
+    )
+)
 REQUEST = ImageRequest(model=ModelSetting(handle="flux-pro"), prompt="a cup")
 
 Spawn = Callable[[TemporalSettings], Any]
@@ -84,6 +97,34 @@ async def test_a_killed_worker_leaves_its_job_to_the_next(bench: Bench, spawn: S
         assert result.outcome.data["mime_type"] == "image/png"
         assert len(stub.jobs) == 1
         assert result.usage.images == 1
+
+
+@pytest.mark.server
+async def test_a_killed_worker_leaves_the_document_it_sent_to_the_next(
+    bench: Bench, spawn: Spawn, tmp_path: Path
+) -> None:
+    settings = bench.settings(
+        worker_config={
+            "default_activity_heartbeat_timeout": 3,
+            "retry_policy_config": {"initial_interval": 0.1},
+        }
+    )
+    handle = "azure-document-intelligence"
+    models = {found.key: {"handle": handle} for found in model_asks(READ).values()}
+    url = await LocalBlobs(tmp_path / "blobs").put(text_pdf("one", "two"), mime_type="application/pdf")
+    paper = Value(concept="native.Document", data={"url": url})
+    async with StubAzureDocument(states=[StubAnswer(body={"status": "running"})] * 1000) as stub:
+        (tmp_path / "backends.toml").write_text(f'[azure_document_intelligence]\nendpoint = "{stub.root_url}"\n')
+        worker = await spawn(settings)
+        run = await bench.start(READ, "read", {"paper": paper}, settings=settings, models=models)
+        await until(lambda: len(stub.asked) >= 2)
+        worker.kill()
+        await asyncio.to_thread(worker.wait)
+        stub.states.clear()
+        await spawn(settings)
+        result = await run.result()
+        assert len(result.outcome.data) == 2
+        assert (stub.calls, result.usage.pages) == (1, 2), "the document was sent once"
 
 
 class Saves:

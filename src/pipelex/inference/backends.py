@@ -23,13 +23,16 @@ from pipelex.inference.tables import (
     first_found,
     is_table,
     merged,
+    place,
     read_table,
     toml_files,
     with_price_mark,
 )
 
-CHAT_SDKS: Final = ("openai", "openai_compatible", "mistral")
+CHAT_SDKS: Final = ("openai", "openai_compatible", "mistral", "azure_openai")
 """The sdk names whose API we call as OpenAI chat completions."""
+RESPONSES_SDKS: Final = ("openai_responses", "azure_openai_responses")
+"""The sdk names of OpenAI's Responses API."""
 EXTRA_OF_SDK: Final = {
     "anthropic": "anthropic",
     "google": "google",
@@ -37,9 +40,6 @@ EXTRA_OF_SDK: Final = {
     "bedrock_anthropic": "bedrock",
     "bedrock_boto3": "bedrock",
     "bedrock_aioboto3": "bedrock",
-    "openai_responses": "openai",
-    "azure_openai": "openai",
-    "azure_openai_responses": "openai",
 }
 """The sdk names whose API we call through the provider's own SDK, and the extra of pipelex that installs it."""
 LOCAL_SDK: Final = "pypdfium2"
@@ -50,7 +50,7 @@ IMAGE_SDKS: Final = ("openai", "openai_compatible", "openai_img_gen", "google", 
 SEARCH_SDKS: Final = ("linkup", "tavily", "exa", "brave", "anthropic", "google", "openai_responses")
 """The sdk names of those who search; the last three are models with a web search of their own."""
 _SDKS: Final = {
-    "llm": (*CHAT_SDKS, *EXTRA_OF_SDK),
+    "llm": (*CHAT_SDKS, *RESPONSES_SDKS, *EXTRA_OF_SDK),
     "extract": EXTRACT_SDKS,
     "img_gen": IMAGE_SDKS,
     "search": SEARCH_SDKS,
@@ -219,9 +219,22 @@ class Backends:
             secrets = Secrets(os.environ if secrets is None else secrets)
         return cls(backends, profiles, secrets)
 
+    def enabled(self) -> list[Backend]:
+        """The backends that may be used, in the order of the tables."""
+        return [backend for backend in self._backends.values() if backend.enabled]
+
     def handles(self) -> list[str]:
         """The handles declared by model tables of enabled backends, sorted."""
         return sorted({handle for backend in self._backends.values() if backend.enabled for handle in backend.models})
+
+    def every(self) -> tuple[Backend, ...]:
+        """The backends known here, those that are disabled included."""
+        return tuple(self._backends.values())
+
+    @property
+    def profiles(self) -> tuple[Profile, ...]:
+        """The routes in the order in which they are asked: the user's own if there is one, then the built-in ones."""
+        return self._profiles
 
     def models(self) -> list[tuple[Backend, ModelSpec]]:
         """The models declared by the tables of enabled backends, by backend."""
@@ -418,7 +431,7 @@ def _backend_tables(built_in: Any, own: Path | None) -> tuple[dict[str, Table], 
 def _backend(name: str, table: Table, source: str, models: Table) -> Backend:
     for key in ("endpoint", "api_key", "sdk", "endpoint_variable", *_ACCESS_KEYS):
         if not isinstance(table.get(key, ""), str):
-            raise ConfigError(f"{key} is a text", where=f"{source}: [{name}]")
+            raise ConfigError(f"{key} is a text", where=place(f"{source}: [{name}]", key))
     return Backend(
         name=name,
         source=source,
@@ -440,7 +453,9 @@ def _profile(table: Table, source: str) -> Profile:
         return Profile(source)
     if active not in profiles:
         raise ConfigError(
-            f"the active routing profile {active!r} is not defined", where=source, hint=did_you_mean(active, profiles)
+            f"the active routing profile {active!r} is not defined",
+            where=place(source, "active"),
+            hint=did_you_mean(active, profiles),
         )
     chosen = check_table(profiles[active], f"{source}: [profiles.{active}]")
     return Profile(

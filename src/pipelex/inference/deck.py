@@ -33,11 +33,17 @@ _SIGILS: Final = {"$": "preset", "@": "alias", "~": "waterfall"}
 _KINDS: Final = {"preset": "presets", "alias": "aliases", "waterfall": "waterfalls"}
 _FAMILIES: Final[tuple[Family, ...]] = get_args(Family)
 _ONE_CHOICE: Final = ("choice_default", "choice_override")
+_CHOICES: Final = {
+    "llm": ("choice_defaults", "choice_overrides"),
+    "img_gen": (*_ONE_CHOICE, "default_quality"),
+}
 _KEYS: Final = ("aliases", "presets", "waterfalls")
 _CALLED_AS: Final[Mapping[str, str]] = {"judgment": "llm"}
 """Judgments are asked of language models."""
 _SIMULATED: Final = ("llm", "img_gen", "search", "judgment")
 """What the simulated backend can stand in for."""
+_OF_KITS: Final = {"max_nb_images": 100, "image_min_size": 50}
+"""What the extraction presets of earlier kits say, which nobody chose: they mean no more than a model."""
 _UNSUPPORTED: Final = {
     "max_nb_images": "use max_page_images in the pipe",
     "image_min_size": "leave it out: every image of a page is kept",
@@ -149,6 +155,8 @@ class Deck:
         if ask.family == "llm" and "temperature" not in parameters:
             temperature = self._tables["llm"].get("choice_defaults", {}).get("default_temperature")
             parameters = {"temperature": temperature, **parameters}
+        if ask.family == "img_gen" and not parameters.keys() & {"quality", "nb_steps"}:
+            parameters = {"quality": self._tables["img_gen"].get("default_quality"), **parameters}
         return _setting(handle, parameters, called_as, "simulated" if is_simulated else None)
 
     def refused(self, ask: ModelAsk) -> str | None:
@@ -158,7 +166,7 @@ class Deck:
         model = self.backends.route(self.setting(ask).handle, family="llm").model
         if ask.choice.get("temperature") is not None and not model.takes_temperature:
             return f"the model {model.handle!r} takes no temperature"
-        takes_budget = EXTRA_OF_SDK.get(model.sdk, "openai") != "openai"
+        takes_budget = model.sdk in EXTRA_OF_SDK
         if ask.choice.get("reasoning_budget") is not None and not takes_budget:
             return f"the model {model.handle!r} takes a reasoning_effort, not a reasoning_budget"
         return None
@@ -207,6 +215,10 @@ class Deck:
         if not isinstance(model, str):
             raise ConfigError("a model setting needs a model", where=_last(trail), hint='add model = "$default"')
         parameters = {key: value for key, value in table.items() if key != "model"}
+        if family == "extract" and trail:
+            parameters = {
+                key: value for key, value in parameters.items() if key not in _OF_KITS or value != _OF_KITS[key]
+            }
         for key in parameters:
             if key in _UNSUPPORTED and family == "extract":
                 raise ConfigError(f"{key} is not supported by this version", where=_last(trail), hint=_UNSUPPORTED[key])
@@ -302,9 +314,17 @@ def _deck_table(table: Table, source: str) -> Table:
         family: check_table(table[family], f"{source}: [{family}]") for family in _FAMILIES if family in table
     }
     for family, content in ours.items():
-        choices = ("choice_defaults", "choice_overrides") if family == "llm" else _ONE_CHOICE
+        choices = _CHOICES.get(family, _ONE_CHOICE)
         check_keys(content, (*_KEYS, *choices), f"{source}: [{family}]")
         for key, value in content.items():
-            if key not in _ONE_CHOICE:
+            if key == "default_quality":
+                _check_quality(value, f"{source}: [{family}]")
+            elif key not in _ONE_CHOICE:
                 check_table(value, f"{source}: [{family}.{key}]")
     return ours
+
+
+def _check_quality(value: object, where: str) -> None:
+    known = ("low", "medium", "high")
+    if value not in known:
+        raise ConfigError(f"default_quality = {value!r}", where=where, hint=f"write one of {', '.join(known)}")

@@ -15,7 +15,16 @@ from pydantic import JsonValue
 from pipelex.errors import ConfigError, InternalError, PipelexError, ReplyError
 from pipelex.inference.attachments import load_parts
 from pipelex.inference.attempts import part_key
-from pipelex.inference.backends import EXTRA_OF_SDK, LOCAL_SDK, SIMULATED, Access, Backend, ModelSpec, Route
+from pipelex.inference.backends import (
+    EXTRA_OF_SDK,
+    LOCAL_SDK,
+    RESPONSES_SDKS,
+    SIMULATED,
+    Access,
+    Backend,
+    ModelSpec,
+    Route,
+)
 from pipelex.inference.cache import ReplyCache
 from pipelex.inference.checkpoint import Checkpoint, KeptCheckpoint
 from pipelex.inference.deck import Deck
@@ -360,6 +369,14 @@ def _provider_class(sdk: str) -> Callable[[str, Access, InferenceSettings], Clos
         from pipelex.inference.providers.pydantic_ai import PydanticAI
 
         return partial(PydanticAI, sdk)
+    from pipelex.inference.providers.azure import azure_api
+    from pipelex.inference.providers.http import Api
+
+    api = azure_api if sdk.startswith("azure") else Api
+    if sdk in RESPONSES_SDKS:
+        from pipelex.inference.providers.openai_responses import OpenAIResponses
+
+        return partial(OpenAIResponses, api=api)
     from pipelex.inference.providers.openai_compatible import OpenAICompatible
 
-    return OpenAICompatible
+    return partial(OpenAICompatible, api=api)

@@ -10,6 +10,7 @@ from pipelex.errors import PipelexError
 
 _SECRET_NAME: Final = re.compile(r"key|token|secret|passw|credential|authorization", re.IGNORECASE)
 _NO_SECRET: Final = re.compile(r"_(?:FILE|PATH|DIR|ID|URL)$", re.IGNORECASE)
+_URL: Final = re.compile(r"^([A-Za-z][\w+.-]*://)?(?:[^/]*@)?([^?#]*).*$", re.DOTALL)
 _URL_PASSWORD: Final = re.compile(r"://[^/@\s:]*:([^/@\s]+)@")
 _KEY_LIKE: Final = re.compile(
     r"\b(?:(?:sk|pk|gsk|xai|key|rk)-[A-Za-z0-9_*.-]{6,}|AIza[A-Za-z0-9_-]{20,}|AKIA[A-Z0-9]{12,})"
@@ -23,6 +24,11 @@ def secrets_among(environ: Mapping[str, str]) -> frozenset[str]:
     found = {value for name, value in environ.items() if _SECRET_NAME.search(name) and not _NO_SECRET.search(name)}
     found |= {password for value in environ.values() for password in _URL_PASSWORD.findall(value)}
     return frozenset(value.strip() for value in found if len(value.strip()) >= _MIN_SECRET)
+
+
+def shown_url(url: str) -> str:
+    """The url, or the address without a scheme, as it may be shown: without user, password and query."""
+    return _URL.sub(r"\1\2", url)
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:

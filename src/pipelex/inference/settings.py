@@ -20,6 +20,7 @@ class SecretSettings(Frozen):
     """
 
     dir: Path | None = None
+    """The folder of the files."""
 
 
 class SimulatedSettings(Behaviour):
@@ -30,6 +31,7 @@ class SimulatedSettings(Behaviour):
     """
 
     seed: str | int = 0
+    """Another seed, another sequence of errors and latencies."""
     handles: dict[str, Behaviour] = {}
 
 
@@ -40,8 +42,11 @@ class CacheSettings(Frozen):
     """
 
     is_enabled: bool = False
+    """Whether replies are kept and used again."""
     ttl: Duration = timedelta(days=7)
+    """How long a reply may be used."""
     path: Path = Path(".pipelex/cache")
+    """The folder of the replies."""
 
 
 class DocumentSettings(Frozen):
@@ -50,10 +55,13 @@ class DocumentSettings(Frozen):
     processes: int | None = Field(default=None, ge=1, le=64)
     """The most processes that read documents at a time; one per core unless set."""
     page_timeout: Duration = timedelta(minutes=2)
+    """How long one page may take to read."""
     max_pages: int = Field(default=2000, ge=1)
+    """The most pages of one document."""
     max_image_pixels: int = Field(default=40_000_000, ge=1)
     """The most pixels of one rendered page or one image."""
     max_image_bytes: int = Field(default=30 * 1024 * 1024, ge=1024)
+    """The largest image file that is read."""
     max_unpacked_bytes: int = Field(default=256 * 1024 * 1024, ge=1024)
     """The most bytes that a Word document may unpack to."""
     max_memory_bytes: int = Field(default=2 * 1024 * 1024 * 1024, ge=256 * 1024 * 1024)
@@ -72,10 +80,15 @@ class InferenceSettings(Frozen):
     """The `inference` slice of the configuration."""
 
     request_timeout: Duration = timedelta(minutes=10)
+    """How long one HTTP request to a provider may take."""
     connect_timeout: Duration = timedelta(seconds=10)
+    """How long a connection to a provider may take to open."""
     max_connections: int = Field(default=200, ge=1)
+    """The most connections to one provider at a time."""
     max_reply_bytes: int = Field(default=32 * 1024 * 1024, ge=1024)
+    """The largest reply of a provider that is read."""
     max_prompt_images: int = Field(default=100, ge=0)
+    """The most images in one prompt, pages of documents included, where the table of the model does not say."""
     default_max_tokens: int = Field(default=8192, ge=1)
     """How long a reply may be, in tokens, where neither the setting of the model nor its table says."""
     schema_reask_max_attempts: int = Field(default=2, ge=0, le=10)

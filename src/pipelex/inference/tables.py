@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
@@ -11,12 +12,16 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from pipelex.errors import ConfigError
+from pipelex.errors import ConfigError, LanguageError
+from pipelex.inference.redaction import redact
+from pipelex.language.positions import positions_of
+from pipelex.language.toml import read_toml
 
 Table = dict[str, Any]
 BUILT_IN = "t"
 OWN = "own"
 """The marks of prices: of the built-in tables, with the day they were checked, and of those that lie over them."""
+_TABLE = re.compile(r"(?P<file>.+): \[(?P<table>.+)\]")
 _CHECKED = date(2026, 11, 22)
 """When the built-in prices were last compared with those of the providers, or of genai-prices."""
 
@@ -32,10 +37,13 @@ def is_table(value: object) -> TypeGuard[Table]:
 
 
 def read_table(file: Traversable) -> Table:
-    """Read one TOML file. Raises ConfigError naming the file."""
+    """Read one TOML file. Raises ConfigError naming the file, and the place in it."""
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return read_toml(file.read_text(encoding="utf-8"), str(file))
+    except LanguageError as error:
+        (problem,) = error.found
+        raise ConfigError(f"this is {problem.message}", where=problem.place, hint=problem.hint) from error
+    except UnicodeDecodeError as error:
         raise ConfigError(f"this is not valid TOML: {error}", where=str(file)) from error
     except OSError as error:
         raise ConfigError(f"cannot read the file: {error.strerror}", where=str(file)) from error
@@ -73,10 +81,30 @@ def first_found(dirs: Sequence[Path], name: str) -> Path | None:
     return None
 
 
+def place(where: str, *keys: str) -> str:
+    """`file:line:column` of the table that `file: [table]` names, or of a key in it; `where` if there is no such file.
+
+    Files are read again for it: it is only asked for once something is wrong.
+    """
+    found = _TABLE.fullmatch(where)
+    file = found["file"] if found else where
+    try:
+        text = Path(file).read_text("utf-8")
+        path, inner = list[str](), tomllib.loads(f"[{found['table']}]" if found else "")
+    except (OSError, ValueError):
+        return where
+    while inner:
+        (key,) = inner
+        path, inner = [*path, key], inner[key]
+    line, column = positions_of(text).nearest((*path, *keys))
+    return f"{file}:{line}:{column}"
+
+
 def check_table(value: object, where: str) -> Table:
     """`value`, if it is a table. Raises ConfigError otherwise."""
     if not is_table(value):
-        raise ConfigError(f"expected a table, found {value!r}", where=where)
+        # What stands here in place of a table may be a key.
+        raise ConfigError(f"expected a table, found {redact(repr(value), ())}", where=place(where))
     return value
 
 
@@ -85,7 +113,7 @@ def check_keys(table: Mapping[str, Any], known: Iterable[str], where: str) -> No
     names = list(known)
     for key in table:
         if key not in names:
-            raise ConfigError(f"unknown key {key!r}", where=where, hint=did_you_mean(key, names))
+            raise ConfigError(f"unknown key {key!r}", where=place(where, key), hint=did_you_mean(key, names))
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

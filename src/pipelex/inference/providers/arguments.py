@@ -5,14 +5,13 @@ What a pipe asks for and the model cannot do is an error; a parameter of the mod
 
 from __future__ import annotations
 
-import base64
 import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 from pipelex.errors import ConfigError
 from pipelex.inference.backends import ModelSpec
-from pipelex.inference.providers.provider import ImagePrompt, Part
+from pipelex.inference.providers.provider import ImagePrompt
 from pipelex.inference.providers.sizes import pixels, ratio, tier
 
 _LOG = logging.getLogger(__name__)
@@ -65,11 +64,6 @@ def left_out(model: ModelSpec, key: str) -> None:
     _LOG.warning("%s takes no %s: not sent", model.handle, key)
 
 
-def data_url(part: Part) -> str:
-    """A file as a url that holds it."""
-    return f"data:{part.mime_type};base64,{base64.b64encode(part.data).decode()}"
-
-
 def _named(key: str, names: Mapping[str, str], model: ModelSpec) -> str:
     if key in names:
         return names[key]
@@ -100,7 +94,7 @@ def _references(prompt: ImagePrompt, names: Mapping[str, str]) -> dict[str, Any]
     name = names.get("references")
     if name is None:
         raise refuse(prompt.model, "images to start from", "take the images out of the prompt, or use another model")
-    urls = [data_url(part) for part in prompt.parts]
+    urls = [part.data_url for part in prompt.parts]
     if name.endswith("s"):
         return {name: urls}
     if len(urls) > 1:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import httpx2
@@ -12,8 +13,10 @@ import httpx2
 from pipelex.errors import ConfigError, InferenceError, PipelexError, ProviderDownError, ReplyError
 from pipelex.inference.backends import Access, ModelSpec
 from pipelex.inference.providers.refusals import refusal, request_id
+from pipelex.inference.redaction import shown_url
 from pipelex.inference.settings import InferenceSettings
 
+_POOL_SIZE: Final = 16
 _OF_THE_WIRE: Final = ("content-encoding", "content-length", "transfer-encoding")
 """The headers that are no longer true of an answer once read."""
 
@@ -21,27 +24,35 @@ _OF_THE_WIRE: Final = ("content-encoding", "content-length", "transfer-encoding"
 class Api:
     """The API of one backend, over connections that are kept.
 
-    `headers` carry the key where it is not sent as a bearer token.
+    `headers` carry the key where it is not sent as a bearer token, `query` goes with every request, and `place` says
+    where the path of a request about a model is under the endpoint, when it is not simply there.
     """
 
     def __init__(
-        self, name: str, access: Access, settings: InferenceSettings, headers: Mapping[str, str] | None = None
+        self,
+        name: str,
+        access: Access,
+        settings: InferenceSettings,
+        headers: Mapping[str, str] | None = None,
+        *,
+        query: Mapping[str, str] | None = None,
+        place: Callable[[str, ModelSpec], str] | None = None,
     ) -> None:
         self.name = name
         self._access = access
         self._settings = settings
+        self._query = dict(query or {})
+        self._place = place
         bearer = {"authorization": f"Bearer {access.api_key}"} if access.api_key else {}
         try:
-            self._client = httpx2.AsyncClient(
-                headers=bearer if headers is None else dict(headers), **client_options(settings)
-            )
+            self._connections = Connections(name, settings, bearer if headers is None else dict(headers))
         except (UnicodeError, ValueError):
             # Neither the message nor the chained exception may show the key.
             raise ConfigError(f"the key of backend {name!r} holds characters that cannot be sent") from None
 
     async def aclose(self) -> None:
         """Close the connections."""
-        await self._client.aclose()
+        await self._connections.aclose()
 
     async def post(
         self,
@@ -104,11 +115,12 @@ class Api:
     async def _send(
         self, method: str, path: str, model: ModelSpec, sent: dict[str, Any]
     ) -> tuple[int, httpx2.Headers, bytes]:
-        url = f"{self._access.endpoint}/{path}"
+        url = f"{self._access.endpoint}/{self._place(path, model) if self._place else path}"
         try:
             headers = {**model.headers, **sent.pop("headers", {})}
-            request = self._client.build_request(method, url, headers=headers, **sent)
-            return await exchange(self._client.send, request, self.name, self._settings)
+            if self._query:
+                sent["params"] = {**self._query, **(sent.get("params") or {})}
+            return await self._connections.exchange(self._connections.request(method, url, headers=headers, **sent))
         except httpx2.InvalidURL as error:
             raise broken(error, self.name, self._settings) from None
         except InferenceError as error:
@@ -123,17 +135,22 @@ class SdkClient(httpx2.AsyncClient):
     """
 
     def __init__(self, name: str, access: Access, settings: InferenceSettings) -> None:
-        super().__init__(**client_options(settings))
+        self._connections = Connections(name, settings)
+        super().__init__(timeout=self._connections.timeout, verify=self._connections.tls)
         if access.api_key and not access.api_key.isascii():
             raise ConfigError(f"the key of backend {name!r} holds characters that cannot be sent")
         self._name = name
         self._access = access
-        self._settings = settings
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._connections.aclose()
+        await super().aclose()
 
     async def send(self, request: httpx2.Request, **_: Any) -> httpx2.Response:
         """Send one request, once, and read the whole answer."""
         request.extensions = {**request.extensions, "timeout": self.timeout.as_dict()}
-        status, headers, received = await exchange(super().send, request, self._name, self._settings)
+        status, headers, received = await self._connections.exchange(request)
         if status != 200:
             raise refusal(self._name, None, status, headers, received, self._access.secrets)
         kept = {key: value for key, value in headers.items() if key not in _OF_THE_WIRE}
@@ -152,38 +169,79 @@ def ours(error: BaseException) -> PipelexError | None:
     return None
 
 
-def client_options(settings: InferenceSettings) -> dict[str, Any]:
-    """The time limits and the number of connections of a client."""
-    return {
+class Connections:
+    """The connections to one backend, up to `max_connections`, in pools that stay small.
+
+    For each request a pool looks at every connection it has: with hundreds in one, that costs more than the request.
+    """
+
+    def __init__(self, name: str, settings: InferenceSettings, headers: Mapping[str, str] | None = None) -> None:
+        self._name = name
+        self._settings = settings
+        self._headers = headers
+        self.tls = httpx2.create_ssl_context()
         # Waiting for a free connection is our own queueing, so it gets the whole time of a request.
-        "timeout": httpx2.Timeout(
+        self.timeout = httpx2.Timeout(
             settings.request_timeout.total_seconds(), connect=settings.connect_timeout.total_seconds(), pool=None
-        ),
-        "limits": httpx2.Limits(max_connections=settings.max_connections, max_keepalive_connections=None),
-    }
+        )
+        self._unopened = settings.max_connections
+        self._pools: list[_Pool] = []
+        self._open()
+
+    async def aclose(self) -> None:
+        """Close them."""
+        for pool in self._pools:
+            await pool.client.aclose()
+
+    def request(self, method: str, url: str, **sent: Any) -> httpx2.Request:
+        """A request with the headers of this backend, as `httpx2.AsyncClient.build_request` takes it."""
+        return self._pools[0].client.build_request(method, url, **sent)
+
+    async def exchange(self, request: httpx2.Request) -> tuple[int, httpx2.Headers, bytes]:
+        """Send a request and read its answer, within the time and the size that the settings allow."""
+        received = bytearray()
+        where: dict[str, Any] = {"provider": self._name, "where": shown_url(str(request.url))}
+        pool = self._free()
+        pool.running += 1
+        try:
+            async with asyncio.timeout(self._settings.request_timeout.total_seconds()):
+                response = await pool.client.send(request, stream=True)
+                try:
+                    where["request_id"] = request_id(response.headers)
+                    async for chunk in response.aiter_bytes():
+                        received += chunk
+                        if len(received) > self._settings.max_reply_bytes:
+                            limit = self._settings.max_reply_bytes
+                            raise ReplyError(f"the answer of {self._name} is larger than {limit} bytes", **where)
+                finally:
+                    await response.aclose()
+            return response.status_code, response.headers, bytes(received)
+        except (TimeoutError, httpx2.HTTPError, httpx2.StreamError) as error:
+            raise broken(error, self._name, self._settings, **where) from None
+        finally:
+            pool.running -= 1
+
+    def _free(self) -> _Pool:
+        """The first pool with a connection to spare, a new one, or, when all are busy, the one with fewest waiting."""
+        for pool in self._pools:
+            if pool.running < pool.size:
+                return pool
+        return self._open() if self._unopened else min(self._pools, key=lambda pool: pool.running / pool.size)
+
+    def _open(self) -> _Pool:
+        size = min(_POOL_SIZE, self._unopened)
+        limits = httpx2.Limits(max_connections=size, max_keepalive_connections=None)
+        client = httpx2.AsyncClient(headers=self._headers, timeout=self.timeout, verify=self.tls, limits=limits)
+        self._unopened -= size
+        self._pools.append(_Pool(client, size))
+        return self._pools[-1]
 
 
-async def exchange(
-    send: Callable[..., Awaitable[httpx2.Response]], request: httpx2.Request, name: str, settings: InferenceSettings
-) -> tuple[int, httpx2.Headers, bytes]:
-    """Send a request and read its answer, within the time and the size that the settings allow."""
-    received = bytearray()
-    where: dict[str, Any] = {"provider": name, "where": _shown(str(request.url))}
-    try:
-        async with asyncio.timeout(settings.request_timeout.total_seconds()):
-            response = await send(request, stream=True)
-            try:
-                where["request_id"] = request_id(response.headers)
-                async for chunk in response.aiter_bytes():
-                    received += chunk
-                    if len(received) > settings.max_reply_bytes:
-                        limit = settings.max_reply_bytes
-                        raise ReplyError(f"the answer of {name} is larger than {limit} bytes", **where)
-            finally:
-                await response.aclose()
-        return response.status_code, response.headers, bytes(received)
-    except (TimeoutError, httpx2.HTTPError, httpx2.StreamError) as error:
-        raise broken(error, name, settings, **where) from None
+@dataclass
+class _Pool:
+    client: httpx2.AsyncClient
+    size: int
+    running: int = 0
 
 
 def broken(error: Exception, name: str, settings: InferenceSettings, **where: Any) -> PipelexError:
@@ -214,10 +272,3 @@ def _json(received: bytes) -> Any:
         return json.loads(received)
     except ValueError:
         return None
-
-
-def _shown(url: str) -> str:
-    """The url without credentials and query: it travels in reports."""
-    scheme, separator, rest = url.partition("?")[0].partition("://")
-    place, slash, path = rest.partition("/")
-    return f"{scheme}{separator}{place.rpartition('@')[2]}{slash}{path}"

@@ -1,10 +1,10 @@
-"""Chat completions over HTTP, as OpenAI and many others serve them. Runs on workers; one attempt per call."""
+"""Chat completions over HTTP, as OpenAI, Azure and many others serve them. Runs on workers; one attempt per call."""
 
 from __future__ import annotations
 
-import base64
 import logging
 import re
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from pydantic import JsonValue
@@ -29,9 +29,16 @@ _TOO_LONG: Final = re.compile(r"max_(?:completion_)?tokens|context.?(?:length|wi
 class OpenAICompatible:
     """One backend that speaks chat completions, and makes images the same way."""
 
-    def __init__(self, name: str, access: Access, settings: InferenceSettings) -> None:
+    def __init__(
+        self,
+        name: str,
+        access: Access,
+        settings: InferenceSettings,
+        *,
+        api: Callable[[str, Access, InferenceSettings], Api] = Api,
+    ) -> None:
         self._name = name
-        self._api = Api(name, access, settings)
+        self._api = api(name, access, settings)
         self._default_max_tokens = settings.default_max_tokens
         self._unlimited: set[str] = set()
         """The models whose server found our default too much for its context."""
@@ -116,7 +123,9 @@ def _body(prompt: Prompt) -> dict[str, Any]:
 
 
 def _limit_name(model: ModelSpec) -> str:
-    return "max_completion_tokens" if model.is_reasoning else "max_tokens"
+    # The name of a deployment on Azure does not tell whether it reasons; all of them take the newer word.
+    is_newer = model.is_reasoning or model.sdk == "azure_openai"
+    return "max_completion_tokens" if is_newer else "max_tokens"
 
 
 def _parameters(setting: ModelSetting, model: ModelSpec) -> dict[str, Any]:
@@ -127,13 +136,17 @@ def _parameters(setting: ModelSetting, model: ModelSpec) -> dict[str, Any]:
     if max_tokens is not None:
         parameters[_limit_name(model)] = max_tokens
     if setting.reasoning_effort is not None:
-        # "max" is the highest of the provider; the wire has no such word.
-        parameters["reasoning_effort"] = "xhigh" if setting.reasoning_effort == "max" else setting.reasoning_effort
+        parameters["reasoning_effort"] = effort_word(setting.reasoning_effort)
     if setting.reasoning_budget is not None:
         _LOG.warning("%s takes no reasoning_budget: not sent; use reasoning_effort", model.handle)
     if setting.seed is not None:
         parameters["seed"] = setting.seed
     return parameters
+
+
+def effort_word(asked: str) -> str:
+    """How OpenAI calls an effort: "max" is the highest of the provider, and the wire has no such word."""
+    return "xhigh" if asked == "max" else asked
 
 
 def _messages(prompt: Prompt) -> list[dict[str, Any]]:
@@ -146,21 +159,24 @@ def _messages(prompt: Prompt) -> list[dict[str, Any]]:
         messages.append({"role": "user", "content": [*content, {"type": "text", "text": request.prompt}]})
     elif request.prompt or not request.system:
         messages.append({"role": "user", "content": request.prompt})
+    return [*messages, *asked_again(prompt)]
+
+
+def asked_again(prompt: Prompt) -> Iterator[dict[str, Any]]:
+    """What was replied until now, each with what is wrong with it: the messages of both APIs are alike in this."""
     for reask in prompt.reasks:
-        messages.append({"role": "assistant", "content": reask.reply})
-        messages.append({"role": "user", "content": reask.complaint})
-    return messages
+        yield {"role": "assistant", "content": reask.reply}
+        yield {"role": "user", "content": reask.complaint}
 
 
 def _content(part: Part, setting: ModelSetting) -> list[dict[str, Any]]:
     label = {"type": "text", "text": part.label}
     if part.kind == "text":
-        return [{"type": "text", "text": f"{part.label}\n{part.data.decode('utf-8', 'replace')}"}]
-    url = f"data:{part.mime_type};base64,{base64.b64encode(part.data).decode('ascii')}"
+        return [{"type": "text", "text": part.labelled_text}]
     if part.kind == "file":
         name = part.filename or "document.pdf"
-        return [label, {"type": "file", "file": {"filename": name, "file_data": url}}]
-    image: dict[str, Any] = {"url": url}
+        return [label, {"type": "file", "file": {"filename": name, "file_data": part.data_url}}]
+    image: dict[str, Any] = {"url": part.data_url}
     if setting.image_detail is not None:
         image["detail"] = setting.image_detail
     return [label, {"type": "image_url", "image_url": image}]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import dataclass, field
 from typing import Literal, Protocol, runtime_checkable
 
@@ -32,6 +33,16 @@ class Part:
     data: bytes
     mime_type: str
     filename: str | None = None
+
+    @property
+    def labelled_text(self) -> str:
+        """The text of the file under its label, as a prompt has it."""
+        return f"{self.label}\n{self.data.decode('utf-8', 'replace')}"
+
+    @property
+    def data_url(self) -> str:
+        """A url that holds the file."""
+        return f"data:{self.mime_type};base64,{base64.b64encode(self.data).decode('ascii')}"
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Providers whose API is not chat completions, through pydantic-ai. Runs on workers; one attempt per call.
 
-Anthropic, Google, Bedrock, OpenAI's Responses and Azure. The connection, its limits and its errors stay ours.
+Anthropic, Google and Bedrock. The connection, its limits and its errors stay ours.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from pydantic import ValidationError
 
 from pipelex.errors import ConfigError, InferenceError, PipelexError, ReplyError, RequestRefusedError
 from pipelex.inference.backends import EXTRA_OF_SDK, Access, ModelSpec
-from pipelex.inference.pricing import cost_usd, unit_cost_usd
+from pipelex.inference.pricing import cost_usd
 from pipelex.inference.providers.endings import check_finished, not_empty
 from pipelex.inference.providers.http import SdkClient, ours
 from pipelex.inference.providers.provider import Completion, Part, Prompt
 from pipelex.inference.providers.refusals import refusal
-from pipelex.inference.providers.web_search import found, search_tool, searches
+from pipelex.inference.providers.web_search import check_search, found, search_tool, search_usage, searches
 from pipelex.inference.redaction import redact
 from pipelex.inference.settings import InferenceSettings
 from pipelex.inference.structured import whole, wire_name
@@ -68,9 +68,10 @@ class PydanticAI:
 
     async def search(self, request: SearchRequest, model: ModelSpec) -> SearchReply:
         """Have the model search the web, and read its answer with the pages that it cites."""
+        check_search(request, model)
         prompt = Prompt(TextRequest(model=request.model, prompt=request.prompt), model)
         await self.warm()
-        response = await self._answer(prompt, search_tool(request, model))
+        response = await self._answer(prompt, search_tool(request))
         if response.state == "suspended":
             raise ReplyError(
                 f"{self._name} paused in the middle of its search",
@@ -79,12 +80,8 @@ class PydanticAI:
                 provider=self._name,
                 model=model.handle,
             )
-        usage = self._read(response, prompt).usage
-        count = searches(response)
-        fee = unit_cost_usd(model.costs, "search", count)
-        cost = None if fee is None or usage.cost_usd is None else usage.cost_usd + fee
-        result = found(response, is_cited=request.include_inline_citations)
-        return SearchReply(result=result, usage=usage.model_copy(update={"searches": count, "cost_usd": cost}))
+        usage = search_usage(self._read(response, prompt).usage, searches(response), model)
+        return SearchReply(result=found(response, is_cited=request.include_inline_citations), usage=usage)
 
     async def _answer(self, prompt: Prompt, tool: ModelRequestParameters | None = None) -> ModelResponse:
         await self.warm()
@@ -118,7 +115,7 @@ class PydanticAI:
 
         model = self._model(prompt.model)
         settings = self._parameters(prompt, model)
-        wanted = tool or _output(prompt, self._sdk)
+        wanted = tool or _output(prompt)
         asked: dict[str, Any] = {"model_settings": settings, "model_request_parameters": wanted}
         if tool is not None:
             settings["citations"] = True
@@ -139,9 +136,6 @@ class PydanticAI:
         asked, spec = prompt.request.model, prompt.model
         tokens = asked.max_tokens or spec.max_tokens or self._settings.default_max_tokens
         settings: dict[str, Any] = {"max_tokens": tokens}
-        if self._sdk.endswith("responses"):
-            # Chat completions are not kept by the provider either.
-            settings["openai_store"] = False
         if asked.seed is not None:
             settings["seed"] = asked.seed
         if spec.headers and EXTRA_OF_SDK[self._sdk] != "bedrock":
@@ -270,17 +264,14 @@ def _content(part: Part, setting: ModelSetting, sdk: str) -> list[UserContent]:
     from pydantic_ai.messages import BinaryContent
 
     if part.kind == "text":
-        return [f"{part.label}\n{part.data.decode('utf-8', 'replace')}"]
+        return [part.labelled_text]
     detail: dict[str, Any] | None = None
-    if part.kind == "image" and (wanted := setting.image_detail) not in (None, "auto"):
-        if EXTRA_OF_SDK[sdk] == "openai":
-            detail = {"detail": wanted}
-        elif sdk == "google":
-            detail = {"media_resolution": {"level": f"MEDIA_RESOLUTION_{wanted}".upper()}}
+    if sdk == "google" and part.kind == "image" and (wanted := setting.image_detail) not in (None, "auto"):
+        detail = {"media_resolution": {"level": f"MEDIA_RESOLUTION_{wanted}".upper()}}
     return [part.label, BinaryContent(part.data, media_type=part.mime_type, vendor_metadata=detail)]
 
 
-def _output(prompt: Prompt, sdk: str) -> ModelRequestParameters:
+def _output(prompt: Prompt) -> ModelRequestParameters:
     from pydantic_ai.models import ModelRequestParameters
     from pydantic_ai.output import OutputObjectDefinition
     from pydantic_ai.tools import ToolDefinition
@@ -288,11 +279,9 @@ def _output(prompt: Prompt, sdk: str) -> ModelRequestParameters:
     if prompt.schema is None:
         return ModelRequestParameters()
     name, schema = wire_name(prompt.name), dict(prompt.schema)
-    # OpenAI's strict mode refuses what JSON Schema allows; what comes back is checked here in any case.
-    strict = False if EXTRA_OF_SDK[sdk] == "openai" else None
     return ModelRequestParameters(
         output_mode="tool" if "tool" in (prompt.model.structure_method or "") else "auto",
-        output_object=OutputObjectDefinition(json_schema=schema, name=name, strict=strict),
+        output_object=OutputObjectDefinition(json_schema=schema, name=name),
         output_tools=[ToolDefinition(name=name, parameters_json_schema=schema, kind="output")],
         allow_text_output=False,
     )

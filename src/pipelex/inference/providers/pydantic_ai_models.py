@@ -34,16 +34,6 @@ def connect(
             return _anthropic(access, settings, http)
         case "google":
             return _google(access, http)
-        case "openai_responses" | "azure_openai_responses":
-            from pydantic_ai.models.openai import OpenAIResponsesModel
-
-            provider = _openai(sdk, access, settings, http)
-            return lambda model_id: OpenAIResponsesModel(model_id, provider=provider, profile=_objects_as_json)
-        case "azure_openai":
-            from pydantic_ai.models.openai import OpenAIChatModel
-
-            provider = _openai(sdk, access, settings, http)
-            return lambda model_id: OpenAIChatModel(model_id, provider=provider, profile=_objects_as_json)
         case _:
             return _bedrock(access, settings, http, loop)
 
@@ -99,29 +89,6 @@ def _google(access: Access, http: SdkClient) -> Models:
         http_client=http,
     )
     return lambda model_id: GoogleModel(model_id, provider=cloud, profile=_objects_as_json)
-
-
-def _openai(sdk: str, access: Access, settings: InferenceSettings, http: SdkClient) -> Any:
-    from openai import AsyncAzureOpenAI, AsyncOpenAI
-    from pydantic_ai.providers.azure import AzureProvider
-    from pydantic_ai.providers.openai import OpenAIProvider
-
-    common: dict[str, Any] = {
-        "api_key": access.api_key or _NO_KEY,
-        "http_client": http,
-        "max_retries": 0,
-        "timeout": settings.request_timeout.total_seconds(),
-    }
-    # The newer API of Azure is at .../openai/v1, and is that of OpenAI itself.
-    if not sdk.startswith("azure") or access.endpoint.endswith("/v1"):
-        return OpenAIProvider(openai_client=AsyncOpenAI(base_url=access.endpoint, **common))
-    version = access.others.get("api_version")
-    if not version:
-        raise ConfigError(
-            "the Azure OpenAI backend needs an api_version",
-            hint="export AZURE_API_VERSION=...  or use the endpoint that ends in /openai/v1",
-        )
-    return AzureProvider(openai_client=AsyncAzureOpenAI(azure_endpoint=access.endpoint, api_version=version, **common))
 
 
 def _bedrock(access: Access, settings: InferenceSettings, http: SdkClient, loop: asyncio.AbstractEventLoop) -> Models:

@@ -9,18 +9,16 @@ from pydantic import JsonValue
 
 from pipelex.errors import ConfigError
 from pipelex.inference.backends import ModelSpec
-from pipelex.pipes.requests import SearchRequest
+from pipelex.inference.pricing import unit_cost_usd
+from pipelex.pipes.requests import SearchRequest, Usage
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelResponse, TextPart
     from pydantic_ai.models import ModelRequestParameters
 
 
-def search_tool(request: SearchRequest, model: ModelSpec) -> ModelRequestParameters:
-    """The tool to search with. Raises ConfigError for what it cannot do: a search would find what was ruled out."""
-    from pydantic_ai.models import ModelRequestParameters
-    from pydantic_ai.native_tools import WebSearchTool
-
+def check_search(request: SearchRequest, model: ModelSpec) -> None:
+    """Raise ConfigError for what such a search cannot do: it would find what was ruled out."""
     given: dict[str, object] = {
         "max_results": request.max_results,
         "from_date": request.from_date,
@@ -35,6 +33,20 @@ def search_tool(request: SearchRequest, model: ModelSpec) -> ModelRequestParamet
             f"the web search of {model.handle!r} takes no {', '.join(asked)}",
             hint="leave it out of the pipe and of the setting of the model, or use linkup-standard or exa-auto",
         )
+
+
+def search_usage(usage: Usage, count: int, model: ModelSpec) -> Usage:
+    """What a search consumed: `usage` of the tokens, and the fee of `count` searches; one, when it is not said."""
+    fee = unit_cost_usd(model.costs, "search", max(1, count))
+    cost = None if fee is None or usage.cost_usd is None else usage.cost_usd + fee
+    return usage.model_copy(update={"searches": max(1, count), "cost_usd": cost})
+
+
+def search_tool(request: SearchRequest) -> ModelRequestParameters:
+    """The tool to search with, for those who are called through pydantic-ai."""
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.native_tools import WebSearchTool
+
     tool = WebSearchTool(
         allowed_domains=list(request.include_domains) or None, blocked_domains=list(request.exclude_domains) or None
     )
@@ -59,8 +71,8 @@ def found(response: ModelResponse, *, is_cited: bool) -> dict[str, JsonValue]:
 
 
 def searches(response: ModelResponse) -> int:
-    """How many times the model searched; one, where it does not say."""
-    return max(1, sum(call.tool_name == "web_search" for call, _ in response.native_tool_calls))
+    """How many times the model says that it searched."""
+    return sum(call.tool_name == "web_search" for call, _ in response.native_tool_calls)
 
 
 def _cited(part: TextPart, numbers: dict[str, int]) -> str:

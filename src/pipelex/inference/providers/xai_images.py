@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from pipelex.inference.backends import Access
 from pipelex.inference.pricing import unit_cost_usd
-from pipelex.inference.providers.arguments import arguments, data_url
+from pipelex.inference.providers.arguments import arguments
 from pipelex.inference.providers.http import Api
 from pipelex.inference.providers.openai_images import read_images
 from pipelex.inference.providers.provider import ImagePrompt, Images
@@ -38,7 +38,7 @@ class XaiImages:
         path = "images/generations"
         if prompt.parts:
             path = "images/edits"
-            references = [{"url": data_url(part), "type": "image_url"} for part in prompt.parts]
+            references = [{"url": part.data_url, "type": "image_url"} for part in prompt.parts]
             body |= {"image": references[0]} if len(references) == 1 else {"images": references}
         images = read_images(await self._api.post(path, model, body=body), self._api.name, model)
         cost = unit_cost_usd(model.costs, "image", len(images))
