@@ -100,6 +100,22 @@ def test_a_secret_is_never_shown(tmp_path: Path) -> None:
     assert "hunter2" not in error.render()
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'storage = "KEY"',
+        '[temporal.temporal_config.temporal_server_configs]\nlocal = "KEY"',
+        '[temporal.payloads.encryption.keys.one]\nvalue = "KEY"',
+        '[storage.s3]\nbucket_name = "KEY',
+    ],
+    ids=["a table", "a profile", "an unknown key", "no TOML"],
+)
+def test_a_key_in_the_wrong_place_is_not_shown(tmp_path: Path, text: str) -> None:
+    shown = mistakes(tmp_path, text.replace("KEY", "sk-hunter2hunter2")).render()
+    assert "[key]" in shown
+    assert "hunter2" not in shown
+
+
 def test_the_whole_message_fits_one_screen_with_a_caret(tmp_path: Path) -> None:
     shown = mistakes(tmp_path, "[temporal]\nis_enable = true\n").render().replace(str(tmp_path), "")
     assert shown == (

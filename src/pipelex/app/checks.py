@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
-from typing import TYPE_CHECKING, Literal
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable
+from typing import TYPE_CHECKING
 
+from pipelex.app.certificates import certificate_findings
 from pipelex.app.durable import need_sdk
+from pipelex.app.extras import Extras, extras_here, version_findings
+from pipelex.app.finding import Finding, refusals
+from pipelex.app.keys import key_findings
 from pipelex.app.runtime import Runtime
+from pipelex.app.sources import source_findings
 from pipelex.config.load import Loaded
 from pipelex.errors import ConfigError, PipelexError
-from pipelex.values.frozen import Frozen
+from pipelex.inference.redaction import shown_url
 
 if TYPE_CHECKING:
     from temporalio.client import Client
@@ -17,41 +23,40 @@ if TYPE_CHECKING:
     from pipelex.temporal.queues import Need, Polling
 
 _PROBE = b"written by pipelex doctor\n"
+_PATIENCE_SECONDS = 30.0
+"""How long one look may take: what connects and then does not answer is wrong, too."""
 
 
-class Finding(Frozen):
-    """What one look showed. `fix` is what to do about it, when it is not well."""
-
-    check: str
-    state: Literal["ok", "warning", "error"]
-    message: str
-    fix: str | None = None
-
-    @classmethod
-    def of(cls, check: str, error: PipelexError) -> Finding:
-        """An error that a check met."""
-        message = f"{error.message} ({error.where})" if error.where else error.message
-        return cls(check=check, state="error", message=message, fix=error.hint)
+def refused(error: PipelexError) -> list[Finding]:
+    """What can be told where the settings do not load: the versions, and every mistake with its place."""
+    return [*version_findings(extras_here()), *refusals("configuration", error)]
 
 
-async def findings(loaded: Loaded, *, is_durable: bool) -> list[Finding]:
-    """Look at everything that runs with these settings need; of Temporal, when runs are durable."""
-    found = [Finding(check="configuration", state="warning", message=warning) for warning in loaded.warnings]
-    places = ", ".join(str(folder) for folder in loaded.settings.config_dirs if folder.is_dir())
-    found.append(Finding(check="configuration", state="ok", message=f"it loads: {places or 'the defaults'}"))
+async def findings(loaded: Loaded, *, process: Collection[str], is_durable: bool) -> list[Finding]:
+    """Look at everything that runs with these settings need; of Temporal, when runs are durable.
+
+    `process` names the variables that the environment had before `.env` files were read.
+    """
+    extras = extras_here()
+    found = version_findings(extras)
+    found += [_warned(warning) for warning in loaded.warnings]
+    found += source_findings(loaded)
     try:
-        async with Runtime.open(loaded.settings, environ=loaded.environ) as runtime:
-            found += await _looked("storage", _storage, runtime)
-            if is_durable:
-                found += await _durable(runtime)
+        runtime = Runtime.open(loaded.settings, environ=loaded.environ)
     except PipelexError as error:
-        return [*found, Finding.of("configuration", error)]
-    if not is_durable:
-        off = (
-            "Temporal is off ([temporal] is_enabled = false): runs stay in their process; --temporal looks all the same"
-        )
-        found.append(Finding(check="temporal", state="ok", message=off))
-    return found
+        return [*found, *refusals("configuration", error)]
+    async with runtime:
+        found += await _looked("keys", _keys(process, extras, is_durable=is_durable), runtime)
+        found += await _looked("storage", _storage, runtime)
+        if is_durable:
+            return found + await _durable(runtime)
+    off = "Temporal is off ([temporal] is_enabled = false): runs stay in their process; --temporal looks all the same"
+    return [*found, Finding(check="temporal", state="ok", message=off)]
+
+
+def _warned(warning: str) -> Finding:
+    fix = "take what the warning names out of the file, or move it to where this version reads it"
+    return Finding(check="configuration", state="warning", message=warning, fix=fix)
 
 
 async def _durable(runtime: Runtime) -> list[Finding]:
@@ -60,13 +65,12 @@ async def _durable(runtime: Runtime) -> list[Finding]:
     try:
         need_sdk()
         found += await _looked("workers", _workers, runtime)
-        client = await runtime.temporal.client()
+        found += await _looked("certificates", certificate_findings, runtime)
+        await runtime.temporal.client()
     except PipelexError as error:
         return [*found, Finding.of("temporal", error)]
-    profile = runtime.temporal.profile()
-    answers = f"the server at {profile.target_host} answers, namespace {client.namespace!r}"
-    found.append(Finding(check="temporal", state="ok", message=answers))
     for check, look in (
+        ("temporal", _server),
         ("search attributes", _search_attributes),
         ("payloads", _payloads),
         ("task queues", _task_queues),
@@ -79,16 +83,39 @@ async def _looked(
     check: str, look: Callable[[Runtime], Awaitable[Iterable[Finding]]], runtime: Runtime
 ) -> list[Finding]:
     try:
-        return list(await look(runtime))
+        async with asyncio.timeout(_PATIENCE_SECONDS):
+            return list(await look(runtime))
     except PipelexError as error:
         return [Finding.of(check, error)]
+    except TimeoutError:
+        fix = f"see whether {check} works outside pipelex: the address, a proxy or a firewall on the way, the load"
+        return [Finding(check=check, state="error", message=f"no answer within {_PATIENCE_SECONDS:g} s", fix=fix)]
+
+
+def _keys(
+    process: Collection[str], extras: Extras, *, is_durable: bool
+) -> Callable[[Runtime], Awaitable[Iterable[Finding]]]:
+    async def look(runtime: Runtime) -> Iterable[Finding]:
+        return key_findings(
+            runtime.deck,
+            runtime.settings,
+            runtime.environ,
+            process=process,
+            absent=extras.absent,
+            is_durable=is_durable,
+        )
+
+    return look
 
 
 async def _storage(runtime: Runtime) -> list[Finding]:
     reference = await runtime.blobs.put(_PROBE, mime_type="text/plain")
     if await runtime.blobs.get(reference) != _PROBE:
         raise ConfigError("the storage gives back something else than was put there")
-    return [Finding(check="storage", state="ok", message="a file was written and read back")]
+    settings = runtime.settings.storage
+    bucket = settings.s3 if settings.method == "s3" else settings.gcp
+    place = str(runtime.settings.root / settings.folder) if settings.method == "local" else bucket.bucket_name
+    return [Finding(check="storage", state="ok", message=f"a file was written and read back: {place}")]
 
 
 async def _workers(runtime: Runtime) -> list[Finding]:
@@ -106,6 +133,29 @@ async def _workers(runtime: Runtime) -> list[Finding]:
     return found or [Finding(check="workers", state="ok", message=told)]
 
 
+async def _server(runtime: Runtime) -> list[Finding]:
+    """What the server tells of itself and of the namespace; that it answers is known by now."""
+    client = await runtime.temporal.client()
+    address = shown_url(runtime.temporal.profile().target_host)
+    answers = f"the server at {address} answers, namespace {client.namespace!r}"
+    return [Finding(check="temporal", state="ok", message=answers + await _described(client))]
+
+
+async def _described(client: Client) -> str:
+    """The version of the server and how long the namespace keeps runs, where this connection may know."""
+    from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, GetSystemInfoRequest
+    from temporalio.service import RPCError
+
+    service = client.workflow_service
+    try:
+        system = await service.get_system_info(GetSystemInfoRequest())
+        namespace = await service.describe_namespace(DescribeNamespaceRequest(namespace=client.namespace))
+    except RPCError:
+        return ""
+    kept = namespace.config.workflow_execution_retention_ttl.ToTimedelta()
+    return f" (server {system.server_version}, ended runs are kept for {kept.total_seconds() / 86_400:g} days)"
+
+
 async def _search_attributes(runtime: Runtime) -> list[Finding]:
     from pipelex.temporal.namespace import check_search_attributes
 
@@ -115,7 +165,8 @@ async def _search_attributes(runtime: Runtime) -> list[Finding]:
     names = ", ".join(wanted.attributes)
     if not await check_search_attributes(await runtime.temporal.client(), wanted.attributes):
         message = f"the server does not tell whether the namespace has {names}"
-        return [Finding(check="search attributes", state="warning", message=message)]
+        fix = "have somebody who may ask look: temporal operator search-attribute list"
+        return [Finding(check="search attributes", state="warning", message=message, fix=fix)]
     return [Finding(check="search attributes", state="ok", message=f"the namespace has {names}")]
 
 
@@ -145,7 +196,8 @@ async def _of_queues(client: Client, needs: Iterable[Need]) -> AsyncIterator[Fin
             yield _of_queue(need, await polling(client, need.queue, need.work))
         except RPCError as error:
             message = f"the server does not tell who polls {need.queue!r}: {error.status.name}: {error.message}"
-            yield Finding(check="task queues", state="warning", message=message)
+            fix = f"have somebody who may ask look: temporal task-queue describe --task-queue {need.queue}"
+            yield Finding(check="task queues", state="warning", message=message, fix=fix)
 
 
 def _of_queue(need: Need, found: Polling) -> Finding:

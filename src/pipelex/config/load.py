@@ -41,6 +41,18 @@ class Layer:
     values: dict[str, Any]
     text: str | None = None
 
+    def line(self, path: KeyPath) -> int | None:
+        """The line of that key, or of its nearest parent, in the file; None for what is not a file."""
+        if self.text is None:
+            return None
+        from pipelex.language.positions import positions_of
+
+        return positions_of(self.text).nearest(path)[0]
+
+    def variables(self, path: KeyPath) -> list[str]:
+        """The `${…}` that stand in the value as it is written at that key."""
+        return re.findall(r"\$\{[^}]*\}", str(_at(self.values, path)))
+
     def problem(self, code: str, message: str, path: KeyPath, hint: str | None = None) -> Problem:
         """A problem at that key, as written in this layer."""
         if self.text is None:
@@ -86,13 +98,15 @@ class Merged:
 
 @dataclass(frozen=True)
 class Loaded:
-    """What was read: the settings, warnings for a person, the environment with `.env` files, and each key's source."""
+    """What was read: the settings, warnings for a person, the environment with `.env` files, each value's source."""
 
     settings: Settings
     project: Project
     environ: dict[str, str]
     warnings: tuple[str, ...] = ()
     sources: dict[str, str] = field(default_factory=dict)
+    origins: Mapping[KeyPath, tuple[Layer, KeyPath]] = field(default_factory=dict)
+    """Where each key was written: the layer, and the place there. A key that is not here has its default."""
 
 
 def load_settings(
@@ -124,13 +138,20 @@ def load_settings(
     for key, value in (overrides or {}).items():
         merged.add(Layer("the program", {}), (key,), (key,), value)
     merged.values = _substituted(merged, env, problems)
-    settings = _validated(merged, project, _library_dirs(env, cwd), problems)
+    library_dirs = _library_dirs(env, cwd)
+    if library_dirs is not None:
+        merged.origins["library", "dirs"] = Layer("environment variable PIPELEXPATH", {}), ("library", "dirs")
+    settings = _validated(merged, project, library_dirs, problems)
     if settings is None or problems:
         raise _failure(problems)
     if (said := settings.temporal.payload_codec_config.warning) is not None:
         warnings.append(said)
-    sources = {".".join(map(str, path)): layer.source for path, (layer, _) in merged.origins.items()}
-    return Loaded(settings, project, env, tuple(warnings), sources)
+    sources = {
+        ".".join(map(str, path)): layer.source
+        for path, (layer, _) in merged.origins.items()
+        if not isinstance(_at(merged.values, path), dict)
+    }
+    return Loaded(settings, project, env, tuple(warnings), sources, merged.origins)
 
 
 def read_dotenv(files: Sequence[Path], environ: Mapping[str, str]) -> dict[str, str]:
@@ -144,7 +165,13 @@ def read_dotenv(files: Sequence[Path], environ: Mapping[str, str]) -> dict[str, 
         if file.is_file():
             from dotenv import dotenv_values
 
-            completed |= {name: value for name, value in dotenv_values(file).items() if value is not None}
+            try:
+                found = dotenv_values(file)
+            except (OSError, UnicodeDecodeError) as error:
+                reason = (error.strerror if isinstance(error, OSError) else "it is not UTF-8 text") or "unknown"
+                hint = "make it readable for this user, a text of NAME=value lines, or remove it"
+                raise ConfigError(f"{shown_path(file)} cannot be read: {reason}", where=str(file), hint=hint) from None
+            completed |= {name: value for name, value in found.items() if value is not None}
     return completed | dict(environ)
 
 
@@ -152,29 +179,36 @@ def _files(project: Project, environ: Mapping[str, str], problems: list[Problem]
     env = environ.get("PIPELEX_ENV") or "dev"
     if env not in ENVIRONMENTS:
         message = f"PIPELEX_ENV is {env!r}; it may be {', '.join(ENVIRONMENTS)}"
-        problems.append(Problem("unknown_environment", message, file="environment variable PIPELEX_ENV"))
-    variants = ("local", env, environ.get("RUN_MODE") or "normal", "override", "temporary_override")
-    names = ["pipelex.toml", *(f"pipelex_{variant}.toml" for variant in dict.fromkeys(variants))]
-    for directory in reversed(project.config_dirs):
-        for name in names:
-            if (file := directory / name).is_file():
-                yield _read(file)
+        hint = "export one of these, or unset it: dev is what holds then"
+        problems.append(Problem("unknown_environment", message, file="environment variable PIPELEX_ENV", hint=hint))
+    for file in settings_files(project, environ):
+        yield _read(file)
+
+
+def settings_files(project: Project, environ: Mapping[str, str]) -> list[Path]:
+    """The files of settings that are read, in order of increasing priority."""
+    variants = ("local", environ.get("PIPELEX_ENV") or "dev", environ.get("RUN_MODE") or "normal")
+    every = dict.fromkeys((*variants, "override", "temporary_override"))
+    names = ["pipelex.toml", *(f"pipelex_{variant}.toml" for variant in every)]
+    files = (directory / name for directory in reversed(project.config_dirs) for name in names)
+    return [file for file in files if file.is_file()]
 
 
 def _read(file: Path) -> Layer:
     from pipelex.language.toml import read_toml
 
-    source = _shown(file)
+    source = shown_path(file)
     try:
         text = file.read_text("utf-8")
         return Layer(source, read_toml(text, source), text)
     except LanguageError as error:
-        raise ConfigError(f"{source} is not TOML", problems=error.found) from None
+        problems = [_without_keys(problem) for problem in error.found]
+        raise ConfigError(f"{source} is not TOML", problems=problems) from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read the configuration: {error}", where=source) from None
 
 
-def _shown(file: Path) -> str:
+def shown_path(file: Path) -> str:
     """The path as a person would type it: relative to the current directory when inside it."""
     try:
         return str(file.resolve().relative_to(Path.cwd().resolve()))
@@ -351,6 +385,14 @@ def _dotted(path: KeyPath) -> str:
 
 
 def _failure(problems: list[Problem]) -> ConfigError:
-    problems = sorted(problems, key=lambda problem: (problem.file or "", problem.line or 0))
+    problems = sorted(map(_without_keys, problems), key=lambda problem: (problem.file or "", problem.line or 0))
     count = "one setting is" if len(problems) == 1 else f"{len(problems)} settings are"
     return ConfigError(f"{count} wrong", problems=problems)
+
+
+def _without_keys(problem: Problem) -> Problem:
+    """The problem without what looks like a key: one may have been written where it does not belong."""
+    from pipelex.inference.redaction import redact
+
+    excerpt = problem.excerpt and redact(problem.excerpt, ())
+    return replace(problem, message=redact(problem.message, ()), excerpt=excerpt)

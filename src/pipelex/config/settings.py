@@ -23,13 +23,16 @@ class LibrarySettings(Frozen):
     """
 
     dirs: tuple[Path, ...] = ()
+    """Folders of methods that are always loaded."""
     functions: tuple[str, ...] = ()
+    """Modules, by name, or Python files, by path."""
 
 
 class OutputSettings(Frozen):
     """Where `pipelex run` writes the results."""
 
     dir: Path = Path("results")
+    """The folder; each run makes one of its own in it."""
 
 
 class Settings(Frozen):
