@@ -51,6 +51,12 @@ class RunHandle:
             if self._closing is not None:
                 await self._closing()
 
+    async def leave(self) -> None:
+        """Let go of a run whose result nobody here waits for; a durable one goes on."""
+        self._span.end()
+        if self._closing is not None:
+            await self._closing()
+
     def on_end(self, closing: Callable[[], Awaitable[None]]) -> None:
         """Call `closing` once the result has been awaited, whatever it is."""
         self._closing = closing
@@ -68,8 +74,8 @@ class RunHandle:
         await self._execution.cancel()
 
     async def waiting_reason(self) -> str | None:
-        """A sentence when a durable run waits for a worker that is not there; None otherwise."""
-        return None if isinstance(self._execution, LocalExecution) else await self._execution.waiting_reason()
+        """A sentence when the run does not go on: no worker, or a call that fails and is made again; else None."""
+        return await self._execution.waiting_reason()
 
 
 class LocalExecution:
@@ -96,6 +102,10 @@ class LocalExecution:
     async def record(self) -> RunRecord:
         """What the host has noted so far."""
         return self._host.record()
+
+    async def waiting_reason(self) -> str | None:
+        """The call that fails and is made again, if any."""
+        return self._host.waiting_reason()
 
     async def cancel(self) -> None:
         """Cancel the task."""

@@ -1,33 +1,66 @@
 """`pipelex run method`: run a package that is installed, by its name or address."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from pipelex.cli import run
 from pipelex.cli.flags import Fetch, Functions, Json, LibraryDirs, Server
+from pipelex.cli.run_end import Kept
+from pipelex.cli.run_flags import (
+    Cache,
+    Costs,
+    Detach,
+    DryRun,
+    Durable,
+    DynamicOutput,
+    Graph,
+    Inputs,
+    Lane,
+    MemoryPath,
+    MockInputs,
+    NoPrettyPrint,
+    OutputDir,
+    PipeFlag,
+    Profile,
+    Rehearsable,
+    SaveCsv,
+    SaveMain,
+    SaveMemory,
+    Simulate,
+    WithMemory,
+)
+
+app = run.app
 
 
+@app.command("method", cls=Rehearsable)
 def method(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Name of an installed method, or address of a package.")],
-    pipe: run.PipeFlag = None,
-    inputs: run.Inputs = None,
-    output_dir: run.OutputDir = None,
-    dry_run: run.DryRun = False,
-    mock_inputs: run.MockInputs = False,
-    temporal: run.Durable = None,
+    pipe: PipeFlag = None,
+    inputs: Inputs = None,
+    output_dir: OutputDir = None,
+    dry_run: DryRun = False,
+    mock_inputs: MockInputs = False,
+    temporal: Durable = None,
     server: Server = None,
     library_dir: LibraryDirs = None,
     json: Json = False,
-    with_memory: run.WithMemory = False,
-    simulate: run.Simulate = False,
-    profile: run.Profile = None,
-    no_pretty_print: run.NoPrettyPrint = False,
-    save_csv: run.SaveCsv = None,
-    lane: run.Lane = None,
-    costs: run.Costs = True,
-    graph: run.Graph = True,
-    cache: run.Cache = None,
+    with_memory: WithMemory = False,
+    simulate: Simulate = False,
+    profile: Profile = None,
+    no_pretty_print: NoPrettyPrint = False,
+    save_csv: SaveCsv = None,
+    save_main_stuff: SaveMain = True,
+    save_working_memory: SaveMemory = True,
+    working_memory_path: MemoryPath = None,
+    dynamic_output_concept: DynamicOutput = None,
+    lane: Lane = None,
+    costs: Costs = True,
+    graph: Graph = True,
+    cache: Cache = None,
+    detach: Detach = False,
     functions: Functions = None,
     fetch: Fetch = False,
 ) -> None:
@@ -36,15 +69,9 @@ def method(
     Methods are installed in .mthds/methods/ of the project, else in ~/.mthds/methods/. An address is also looked for
     among the packages already fetched.
     """
-    from pipelex.config.load import load_settings
-    from pipelex.storage.package_supply import Supply, near
-
-    # What the settings warn about is said once, when the run starts.
-    loaded = load_settings()
-    supply = Supply.of(loaded.settings.packages, loaded.settings.root, loaded.environ, may_fetch=fetch)
     run.start(
         run.Wish(
-            target=near(supply.method(name)),
+            target=installed(name, fetch=fetch),
             pipe=pipe,
             inputs=inputs,
             output_dir=output_dir,
@@ -58,11 +85,27 @@ def method(
             simulate=profile or simulate,
             is_quiet=no_pretty_print,
             save_csv=save_csv,
+            kept=Kept(save_main_stuff, save_working_memory, working_memory_path),
+            dynamic_output=dynamic_output_concept,
             lane=lane,
             costs=costs,
             graph=graph,
             cache=cache,
+            detach=detach,
             functions=functions,
             fetch=fetch,
         )
     )
+
+
+def installed(name: str, *, fetch: bool = False) -> Path:
+    """The directory of a method that is installed or, by its address, has been fetched. Raises InputError.
+
+    What the settings warn about is not said: whoever opens the method says it.
+    """
+    from pipelex.config.load import load_settings
+    from pipelex.storage.package_supply import Supply, near
+
+    loaded = load_settings()
+    supply = Supply.of(loaded.settings.packages, loaded.settings.root, loaded.environ, may_fetch=fetch)
+    return near(supply.method(name))

@@ -2,103 +2,48 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer.core import TyperCommand
 
+from pipelex.cli.completion import pipe_codes
 from pipelex.cli.flags import Fetch, Functions, LibraryDirs, Server
+from pipelex.cli.run_end import Kept
+from pipelex.cli.run_flags import (
+    Cache,
+    Costs,
+    Detach,
+    DryRun,
+    Durable,
+    DynamicOutput,
+    Graph,
+    Inputs,
+    Json,
+    Lane,
+    MemoryPath,
+    MockInputs,
+    NoPrettyPrint,
+    OutputDir,
+    PipeFlag,
+    Profile,
+    Rehearsable,
+    SaveCsv,
+    SaveMain,
+    SaveMemory,
+    Simulate,
+    WithMemory,
+)
 
 if TYPE_CHECKING:
-    from pipelex.app import RunHandle, RunResult, Runtime
+    from pipelex.app import Method, RunHandle, RunResult, Runtime
     from pipelex.cli.inputs import Given
+    from pipelex.cli.leaving import Threads
+    from pipelex.cli.run_end import Ending
     from pipelex.config.load import Loaded
+    from pipelex.errors import PipelexError
     from pipelex.library.library import Library
 
 app = typer.Typer(help="Run a method.", no_args_is_help=True, rich_markup_mode=None)
-
-PipeFlag = Annotated[
-    str | None, typer.Option("--pipe", metavar="CODE", help="Which pipe; default: the main pipe of the bundle.")
-]
-Inputs = Annotated[
-    str | None,
-    typer.Option(
-        "--inputs",
-        "-i",
-        metavar="FILE|JSON|-",
-        help="Path of a .json or .toml file, inline JSON starting with '{', or '-' for JSON on stdin, waited for "
-        "until its end. Without this option stdin is read when it is a file, or a pipe in which something comes "
-        "within a second; else inputs.json or inputs.toml beside the bundle. On stdin, the output of another run "
-        "--with-memory gives its values to the inputs of the same names, and its result to an input that is alone.",
-    ),
-]
-Json = Annotated[
-    bool,
-    typer.Option(
-        "--json", help="Print one JSON document on stdout; a failure is one JSON object, the last line of stderr."
-    ),
-]
-SaveCsv = Annotated[
-    Path | None,
-    typer.Option("--save-csv", metavar="PATH", help="Also write the result, a list of flat structures, as CSV."),
-]
-OutputDir = Annotated[
-    Path | None,
-    typer.Option("--output-dir", "-o", metavar="DIR", help="Where the results directory is made.  [default: results]"),
-]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Run on mock replies: no model, no function, no key is used.")]
-MockInputs = Annotated[bool, typer.Option("--mock-inputs", help="With --dry-run: make up the inputs not given.")]
-Durable = Annotated[
-    bool | None, typer.Option("--temporal/--no-temporal", help="Run as Temporal workflows, or in this process.")
-]
-WithMemory = Annotated[
-    bool, typer.Option("--with-memory", help="Print one JSON document: the result in three forms and the memory.")
-]
-Simulate = Annotated[
-    bool,
-    typer.Option(
-        "--simulate",
-        help="Let the simulated backend answer for every model; with --simulate FILE.toml, as that profile says.",
-    ),
-]
-Profile = Annotated[
-    Path | None, typer.Option("--profile", metavar="FILE", help="The same as --simulate FILE.", hidden=True)
-]
-Cache = Annotated[
-    bool | None,
-    typer.Option(
-        "--cache/--no-cache",
-        help="Let the reply cache answer what was asked before.  [default: is_enabled of [inference.cache]]",
-    ),
-]
-Lane = Annotated[
-    str | None,
-    typer.Option(
-        "--lane",
-        metavar="NAME",
-        help="How urgent a Temporal run is: interactive, normal, batch, or another lane of [temporal.lanes].",
-    ),
-]
-Costs = Annotated[bool, typer.Option("--costs/--no-costs", help="Say what each model consumed, and keep it.")]
-Graph = Annotated[bool, typer.Option("--graph/--no-graph", help="Keep a picture of the run, and graphspec.json.")]
-NoPrettyPrint = Annotated[bool, typer.Option("--no-pretty-print", help="Do not print the result on stdout.")]
-
-
-class Rehearsable(TyperCommand):
-    """A command that takes `--simulate` with or without FILE.toml: typer knows no option whose value may be missing."""
-
-    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read `--simulate FILE.toml` and `--simulate=FILE` as `--profile FILE`."""
-        given, words = list(args), list[str]()
-        while given and given[0] != "--":
-            word = given.pop(0)
-            if word == "--simulate" and given and given[0].endswith(".toml"):
-                words += ["--profile", given.pop(0)]
-            elif word.startswith("--simulate="):
-                words += ["--profile", word.removeprefix("--simulate=")]
-            else:
-                words.append(word)
-        return super().parse_args(ctx, words + given)
 
 
 @dataclass(frozen=True)
@@ -119,12 +64,15 @@ class Wish:
     simulate: bool | Path
     is_quiet: bool
     functions: list[str] | None
+    kept: Kept
     fetch: bool = False
     save_csv: Path | None = None
+    dynamic_output: str | None = None
     lane: str | None = None
     costs: bool = True
     graph: bool = True
     cache: bool | None = None
+    detach: bool = False
 
 
 @app.command("bundle", cls=Rehearsable)
@@ -146,10 +94,15 @@ def bundle(
     functions: Functions = None,
     fetch: Fetch = False,
     save_csv: SaveCsv = None,
+    save_main_stuff: SaveMain = True,
+    save_working_memory: SaveMemory = True,
+    working_memory_path: MemoryPath = None,
+    dynamic_output_concept: DynamicOutput = None,
     lane: Lane = None,
     costs: Costs = True,
     graph: Graph = True,
     cache: Cache = None,
+    detach: Detach = False,
 ) -> None:
     """Run the main pipe of a bundle, or another of its pipes.
 
@@ -174,17 +127,23 @@ def bundle(
             functions=functions,
             fetch=fetch,
             save_csv=save_csv,
+            kept=Kept(save_main_stuff, save_working_memory, working_memory_path),
+            dynamic_output=dynamic_output_concept,
             lane=lane,
             costs=costs,
             graph=graph,
             cache=cache,
+            detach=detach,
         )
     )
 
 
 @app.command("pipe", cls=Rehearsable)
 def pipe(
-    code: Annotated[str, typer.Argument(metavar="CODE", help="Code of the pipe, bare or with its domain.")],
+    code: Annotated[
+        str,
+        typer.Argument(metavar="CODE", autocompletion=pipe_codes, help="Code of the pipe, bare or with its domain."),
+    ],
     inputs: Inputs = None,
     output_dir: OutputDir = None,
     dry_run: DryRun = False,
@@ -199,10 +158,15 @@ def pipe(
     no_pretty_print: NoPrettyPrint = False,
     functions: Functions = None,
     save_csv: SaveCsv = None,
+    save_main_stuff: SaveMain = True,
+    save_working_memory: SaveMemory = True,
+    working_memory_path: MemoryPath = None,
+    dynamic_output_concept: DynamicOutput = None,
     lane: Lane = None,
     costs: Costs = True,
     graph: Graph = True,
     cache: Cache = None,
+    detach: Detach = False,
 ) -> None:
     """Run a pipe of the library: --library-dir, else PIPELEXPATH, else [library] dirs of the configuration."""
     start(
@@ -222,51 +186,71 @@ def pipe(
             is_quiet=no_pretty_print,
             functions=functions,
             save_csv=save_csv,
+            kept=Kept(save_main_stuff, save_working_memory, working_memory_path),
+            dynamic_output=dynamic_output_concept,
             lane=lane,
             costs=costs,
             graph=graph,
             cache=cache,
+            detach=detach,
         )
     )
 
 
 def start(wish: Wish) -> None:
-    """Do what the command line asks for; with --json a failure is a document too."""
+    """Do what the command line asks for."""
     if wish.mock_inputs and not wish.is_dry:
         raise typer.BadParameter("--mock-inputs needs --dry-run")
     if wish.simulate and wish.is_dry:
         raise typer.BadParameter("--simulate and --dry-run exclude each other: a dry run calls no backend at all")
-    from pipelex.cli import output
-
-    with output.failing_as_json(wish.is_json):
-        _start(wish)
-
-
-def _start(wish: Wish) -> None:
+    if wish.kept.memory_path is not None and not wish.kept.memory:
+        raise typer.BadParameter("--working-memory-path and --no-save-working-memory exclude each other")
     import asyncio
 
     from pipelex.cli import session
 
-    if wish.target is None and wish.pipe is not None:
-        _refuse_path(wish.pipe)
+    if wish.target is None and wish.pipe is not None and _is_written_as_path(wish.pipe):
+        raise _is_path(wish.pipe)
     loaded = session.load(server=wish.server)
+    if wish.detach:
+        _check_detached(wish, loaded)
     asyncio.run(_run(wish, loaded))
 
 
-def _refuse_path(code: str) -> None:
-    if code.endswith(".mthds") or ("/" in code and "->" not in code) or Path(code).is_dir():
-        from pipelex.errors import InputError
+def _is_durable(wish: Wish, loaded: "Loaded") -> bool:
+    return loaded.settings.temporal.is_enabled if wish.durable is None else wish.durable
 
-        raise InputError(f"{code!r} is a path, not the code of a pipe", hint=f"pipelex run bundle {code}")
+
+def _check_detached(wish: Wish, loaded: "Loaded") -> None:
+    if not _is_durable(wish, loaded):
+        raise typer.BadParameter("--detach needs --temporal: a run in this process ends with the process")
+    asked = {
+        "--save-csv": wish.save_csv,
+        "--output-dir": wish.output_dir,
+        "--with-memory": wish.with_memory,
+        "--working-memory-path": wish.kept.memory_path,
+    }
+    for flag in (flag for flag, value in asked.items() if value):
+        raise typer.BadParameter(
+            f"{flag} and --detach exclude each other: the result is had later, with pipelex runs result"
+        )
+
+
+def _is_written_as_path(code: str) -> bool:
+    return code.endswith(".mthds") or ("/" in code and "->" not in code)
+
+
+def _is_path(code: str) -> "PipelexError":
+    from pipelex.errors import InputError
+
+    return InputError(f"{code!r} is a path, not the code of a pipe", hint=f"pipelex run bundle {code}")
 
 
 async def _run(wish: Wish, loaded: "Loaded") -> None:
     from pipelex.app import Runtime
-    from pipelex.cli import output, run_files, session
+    from pipelex.cli import session
     from pipelex.cli.inputs import read_inputs
-    from pipelex.errors import PipelexError
-    from pipelex.storage.produced import produced_files
-    from pipelex.values.value import Absence
+    from pipelex.cli.leaving import threads, threads_ended
 
     # The inputs file of a directory is that of its main pipe.
     beside = wish.target if wish.target and wish.target.is_dir() and wish.pipe is None else None
@@ -279,42 +263,43 @@ async def _run(wish: Wish, loaded: "Loaded") -> None:
         environ=loaded.environ,
         functions=session.function_sources(wish.functions, loaded),
     )
-    async with runtime:
-        handle, library = await _submitted(wish, runtime, given, loaded)
-        try:
-            result = await _watched(handle)
-        except PipelexError:
-            if not wish.is_dry:
-                base = wish.output_dir or loaded.settings.output.dir
-                is_rehearsal = runtime.rehearsal(wish.simulate) is not None
-                await run_files.leave_failed(
-                    handle, library, base, graph=wish.graph, costs=wish.costs, is_rehearsal=is_rehearsal
-                )
-            raise
-        output.show(result, as_json=wish.is_json, with_memory=wish.with_memory, is_quiet=wish.is_quiet)
-        files: dict[str, bytes] = {}
-        if not isinstance(result.outcome, Absence) and not wish.is_dry:
-            files = await produced_files(result.outcome, result.concepts, runtime.blobs)
-        if wish.costs:
-            files |= run_files.cost_report(result.usage)
-        is_rehearsal = runtime.rehearsal(wish.simulate) is not None
-        if (wish.graph or is_rehearsal) and (record := await run_files.record_of(handle)) is not None:
-            if wish.graph:
-                files |= run_files.pictures(record, library, is_dry=wish.is_dry)
-            if is_rehearsal:
-                files |= run_files.rehearsal_report(record)
-        # All is told before the runtime closes: a collector of traces that is away would hold it up.
-        _report(wish, result, files, loaded)
+    with threads() as pool:
+        async with runtime:
+            ending = _ending(wish, runtime)
+            if not wish.detach:
+                ending.check_places()
+            handle, library = await _submitted(wish, runtime, given, loaded)
+            if wish.detach:
+                await handle.leave()
+                _told_detached(wish, handle)
+                return
+            # All is told before the runtime closes: a collector of traces that is away would hold it up.
+            await ending.tell(await _awaited(wish, handle, library, ending, pool), handle, library, runtime.blobs)
+            await threads_ended(handle, pool)
+
+
+def _ending(wish: Wish, runtime: "Runtime") -> "Ending":
+    from pipelex.cli.run_end import Ending
+
+    return Ending(
+        base=wish.output_dir or runtime.settings.output.dir,
+        is_json=wish.is_json,
+        with_memory=wish.with_memory,
+        is_quiet=wish.is_quiet,
+        save_csv=wish.save_csv,
+        costs=wish.costs,
+        graph=wish.graph,
+        is_dry=wish.is_dry,
+        is_rehearsal=runtime.rehearsal(wish.simulate) is not None,
+        kept=wish.kept,
+    )
 
 
 async def _submitted(wish: Wish, runtime: "Runtime", given: "Given", loaded: "Loaded") -> "tuple[RunHandle, Library]":
     from pipelex.cli import output
     from pipelex.cli.session import say
 
-    method = runtime.load(wish.target, fetch=wish.fetch)
-    for warning in method.warnings:
-        say(warning.render())
-    ref = method.pipe(wish.pipe)
+    method, ref = _loaded(wish, runtime)
     pipe = method.library.pipe(ref)
     if wish.save_csv is not None:
         output.check_rows(pipe.output, method.library.concepts)
@@ -323,7 +308,7 @@ async def _submitted(wish: Wish, runtime: "Runtime", given: "Given", loaded: "Lo
         given.for_pipe(pipe.inputs),
         method=method,
         inputs_dir=given.base,
-        durable=loaded.settings.temporal.is_enabled if wish.durable is None else wish.durable,
+        durable=_is_durable(wish, loaded),
         dry_run=wish.is_dry,
         mock_inputs=wish.mock_inputs,
         simulate=wish.simulate,
@@ -334,40 +319,63 @@ async def _submitted(wish: Wish, runtime: "Runtime", given: "Given", loaded: "Lo
     return handle, method.library
 
 
-async def _watched(handle: "RunHandle") -> "RunResult":
-    import asyncio
+def _loaded(wish: Wish, runtime: "Runtime") -> "tuple[Method, str]":
+    """The method, and the pipe of it to run. A code that no pipe has may be the path of a directory."""
+    from pipelex.cli.session import say
+    from pipelex.errors import PipeNotFoundError
 
+    is_path = wish.target is None and wish.pipe is not None and Path(wish.pipe).exists()
+    if is_path and not runtime.library_dirs:
+        raise _is_path(str(wish.pipe))
+    method = runtime.load(wish.target, fetch=wish.fetch)
+    for warning in method.warnings:
+        say(warning.render())
+    if wish.dynamic_output is not None:
+        method = method.with_dynamic_as(wish.dynamic_output)
+    try:
+        return method, method.pipe(wish.pipe)
+    except PipeNotFoundError:
+        if is_path:
+            raise _is_path(str(wish.pipe)) from None
+        raise
+
+
+async def _awaited(
+    wish: Wish, handle: "RunHandle", library: "Library", ending: "Ending", pool: "Threads"
+) -> "RunResult":
+    """Watch the run to its end; Ctrl-C cancels it or, when it is durable, leaves it."""
+    from pipelex.cli.leaving import INTERRUPTED, attended, presses, say_left, threads_ended
     from pipelex.cli.progress import watch
     from pipelex.cli.session import say
+    from pipelex.errors import PipelexError, RunCancelledError
 
     if handle.workflow_id is not None:
         say(f"workflow: {handle.workflow_id}")
         if handle.ui_url:
             say(f"web ui: {handle.ui_url}")
     try:
-        return await watch(handle, seconds=1.0 if handle.workflow_id else 0.2)
-    except asyncio.CancelledError:
-        if handle.workflow_id is not None:
-            say(f"interrupted: the run goes on in Temporal as workflow {handle.workflow_id};")
-            say(f"  come back with: pipelex runs tail {handle.workflow_id}")
-            say(f"  stop it with:   pipelex runs cancel {handle.workflow_id}")
+        with presses() as pressed:
+            return await attended(handle, watch(handle), pressed, leave=lambda: say_left(handle.run_id, wish.server))
+    except PipelexError as error:
+        # Ctrl-C is no longer counted: a server that is away must not hold up whoever wants to leave.
+        await ending.tell_failed(handle, library)
+        is_interrupted = pressed.count and isinstance(error, RunCancelledError)
+        if is_interrupted:
+            say("cancelled")
+        await threads_ended(handle, pool)
+        if is_interrupted:
+            raise typer.Exit(INTERRUPTED) from None
         raise
 
 
-def _report(wish: Wish, result: "RunResult", files: dict[str, bytes], loaded: "Loaded") -> None:
-    from pipelex.cli import costs, output, rehearsal, run_files
+def _told_detached(wish: Wish, handle: "RunHandle") -> None:
+    import json
+
+    from pipelex.cli.leaving import say_left
     from pipelex.cli.session import say
 
-    written = output.write_files(result, wish.output_dir or loaded.settings.output.dir, files)
-    has_rows = wish.save_csv is not None and output.write_rows(result, wish.save_csv)
-    if result.is_simulated:
-        say(output.SIMULATED)
-    say(f"{'dry run done' if wish.is_dry else 'done'}: {result.pipe}{output.consumed(result)}")
-    for file in sorted(written.iterdir()):
-        say(f"  {file}")
-    if wish.save_csv is not None:
-        say(f"  {wish.save_csv}" if has_rows else "  no CSV file: the result is absent")
-    if wish.costs:
-        costs.show(result.usage)
-    if (told := files.get(run_files.REHEARSAL)) is not None:
-        say(rehearsal.told(told))
+    ids = {"run_id": handle.run_id, "workflow_id": handle.workflow_id, "url": handle.ui_url}
+    print(json.dumps(ids) if wish.is_json else handle.run_id, flush=True)
+    if handle.ui_url:
+        say(f"web ui: {handle.ui_url}")
+    say_left(handle.run_id, wish.server)

@@ -11,6 +11,8 @@ from pipelex.pipes.record import CallRecord, PipeRecord, RecordState, in_groups
 from pipelex.pipes.requests import Usage
 
 SIGNS: dict[RecordState, str] = {"done": "✓", "failed": "✗", "running": "…", "canceled": "⊘"}
+MOST_CHILDREN = 12
+"""Children shown under one pipe."""
 _WORST_FIRST: tuple[RecordState, ...] = ("failed", "running", "canceled", "done")
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from pipelex.app import RunHandle, RunResult, Runtime
     from pipelex.config.load import Loaded
+    from pipelex.library.library import Library
     from pipelex.temporal.runs import RunState
 
 app = typer.Typer(
@@ -24,10 +25,14 @@ app = typer.Typer(
 RunId = Annotated[str, typer.Argument(metavar="RUN_ID", help="Id of the run: its workflow id.")]
 OutputDir = Annotated[
     Path | None,
-    typer.Option("--output-dir", "-o", metavar="DIR", help="Also write the files of the result, as a run does."),
+    typer.Option("--output-dir", "-o", metavar="DIR", help="Where the results directory is made.  [default: results]"),
 ]
 WithMemory = Annotated[
     bool, typer.Option("--with-memory", help="Print one JSON document: the result in three forms and the memory.")
+]
+Stream = Annotated[
+    bool,
+    typer.Option("--json", help="Print one line of JSON on stdout for each change, the last one with the result."),
 ]
 DEFAULT_REASON = "terminated with pipelex runs terminate"
 
@@ -80,7 +85,7 @@ def list_runs(
         else:
             say("no run is like that" if status or pipe or user or since or query else "there are no runs yet")
 
-    _with_server(server, found, as_json=json)
+    _with_server(server, found)
 
 
 @app.command("show")
@@ -104,7 +109,7 @@ def show(run_id: RunId, json: Json = False, server: Server = None) -> None:
         else:
             print(for_terminal("\n".join(runs_view.lines(run, record, waiting=waiting, link=link))))
 
-    _with_server(server, shown, as_json=json)
+    _with_server(server, shown)
 
 
 @app.command("result")
@@ -116,7 +121,7 @@ def result(
     with_memory: WithMemory = False,
     server: Server = None,
 ) -> None:
-    """Wait for the result of a run and print it; no bundle is needed. Fails as the run did."""
+    """Wait for the result of a run, print it and write its files, as the run would have. Fails as the run did."""
     _result(run_id, server, output_dir, json=json, with_memory=with_memory, no_wait=no_wait)
 
 
@@ -124,24 +129,28 @@ def result(
 def tail(
     run_id: RunId,
     output_dir: OutputDir = None,
-    json: Json = False,
+    json: Stream = False,
     with_memory: WithMemory = False,
     server: Server = None,
 ) -> None:
-    """Come back to a run: show how far it is, then print its result. Ctrl-C leaves the run going."""
+    """Come back to a run: show how far it is, then its result, as the run would have. Ctrl-C leaves the run going."""
     _result(run_id, server, output_dir, json=json, with_memory=with_memory, is_watched=True)
 
 
 @app.command("cancel")
-def cancel(run_id: RunId, server: Server = None) -> None:
+def cancel(run_id: RunId, json: Json = False, server: Server = None) -> None:
     """Ask a run to stop: its pipes and calls stop first. This needs its workers."""
 
     async def cancelled(runtime: "Runtime") -> None:
-        from pipelex.cli.session import say
+        from pipelex.cli.leaving import command
+        from pipelex.cli.session import print_json, say
         from pipelex.temporal.runs import cancel_run
 
         await cancel_run(await runtime.temporal.client(), run_id)
-        say(f"asked to stop: {run_id}; see it end with: pipelex runs tail {run_id}{_server_flag(server)}")
+        if json:
+            print_json({"run_id": run_id, "is_asked_to_stop": True})
+        else:
+            say(f"asked to stop: {run_id}; see it end with: {command('tail', run_id, server)}")
 
     _with_server(server, cancelled)
 
@@ -150,33 +159,36 @@ def cancel(run_id: RunId, server: Server = None) -> None:
 def terminate(
     run_id: RunId,
     reason: Annotated[str, typer.Option(metavar="TEXT", help="Why, for whoever reads the history.")] = DEFAULT_REASON,
+    json: Json = False,
     server: Server = None,
 ) -> None:
     """Stop a run at once, when it cannot be cancelled: nothing is cleaned up, calls under way go on to their end."""
 
     async def terminated(runtime: "Runtime") -> None:
-        from pipelex.cli.session import say
+        from pipelex.cli.session import print_json, say
         from pipelex.temporal.runs import terminate_run
 
         await terminate_run(await runtime.temporal.client(), run_id, reason)
-        say(f"terminated: {run_id}")
+        if json:
+            print_json({"run_id": run_id, "state": "terminated", "reason": reason})
+        else:
+            say(f"terminated: {run_id}")
 
     _with_server(server, terminated)
 
 
-def _with_server(server: str | None, do: "Callable[[Runtime], Awaitable[None]]", *, as_json: bool = False) -> None:
-    """Do something with the selected Temporal server; `as_json` tells a failure as a document, too."""
+def _with_server(server: str | None, do: "Callable[[Runtime], Awaitable[None]]") -> None:
+    """Do something with the selected Temporal server."""
     import asyncio
 
     from pipelex.app import Runtime
-    from pipelex.cli import output, session
+    from pipelex.cli import session
 
     async def run(loaded: "Loaded") -> None:
         async with Runtime.open(loaded.settings, environ=loaded.environ) as runtime:
             await do(runtime)
 
-    with output.failing_as_json(as_json):
-        asyncio.run(run(session.load(server=server)))
+    asyncio.run(run(session.load(server=server)))
 
 
 def _result(
@@ -190,27 +202,32 @@ def _result(
     is_watched: bool = False,
 ) -> None:
     async def awaited(runtime: "Runtime") -> None:
-        from pipelex.cli import output
+        from pipelex.cli.leaving import command
+        from pipelex.cli.run_end import Ending
         from pipelex.errors import InputError
-        from pipelex.storage.produced import produced_files
         from pipelex.temporal.runs import find_run
-        from pipelex.values.value import Absence
 
         run = await find_run(await runtime.temporal.client(), run_id)
         if no_wait and not run.is_over:
-            raise InputError(f"the run {run_id!r} has no result yet: it is {run.state}", hint=_tail(run_id, server))
-        handle = await _handle(runtime, run_id)
-        made = await _watched(handle, server) if is_watched else await handle.result()
-        output.show(made, as_json=json, with_memory=with_memory)
-        files: dict[str, bytes] = {}
-        if output_dir is not None and not isinstance(made.outcome, Absence):
-            files = await produced_files(made.outcome, made.concepts, runtime.blobs)
-        _report(made, files, output_dir)
+            message = f"the run {run_id!r} has no result yet: it is {run.state}"
+            raise InputError(message, hint=f"come back with: {command('tail', run_id, server)}")
+        handle, library = await _handle(runtime, run_id)
+        is_streamed = is_watched and json
+        made = await (_watched(handle, server, is_streamed=is_streamed) if is_watched else handle.result())
+        ending = Ending(
+            base=output_dir or runtime.settings.output.dir,
+            is_json=json and not is_watched,
+            with_memory=with_memory,
+            is_quiet=is_streamed,
+        )
+        if is_streamed and not with_memory:
+            _print_last(made)
+        await ending.tell(made, handle, library, runtime.blobs)
 
-    _with_server(server, awaited, as_json=json)
+    _with_server(server, awaited)
 
 
-async def _handle(runtime: "Runtime", run_id: str) -> "RunHandle":
+async def _handle(runtime: "Runtime", run_id: str) -> "tuple[RunHandle, Library]":
     """The run as its submitter held it; what its result means is in its history."""
     from pipelex.app import RunHandle, RunResult
     from pipelex.library.library import Library
@@ -219,40 +236,41 @@ async def _handle(runtime: "Runtime", run_id: str) -> "RunHandle":
     client = await runtime.temporal.client()
     run, ui = attach(client, run_id), runtime.temporal.ui()
     call, crate = await run.started_with()
+    library = Library.of(crate)
 
     def finish(result: Any) -> RunResult:
-        concepts = Library.of(crate).concepts
-        return RunResult(pipe=call.pipe, run=call.run, given=call.memory, result=result, concepts=concepts)
+        return RunResult(pipe=call.pipe, run=call.run, given=call.memory, result=result, concepts=library.concepts)
 
     link = run.ui_url(ui) if ui else None
-    return RunHandle(run, finish=finish, run_id=run_id, workflow_id=run_id, ui_url=link)
+    return RunHandle(run, finish=finish, run_id=run_id, workflow_id=run_id, ui_url=link), library
 
 
-async def _watched(handle: "RunHandle", server: str | None) -> "RunResult":
+async def _watched(handle: "RunHandle", server: str | None, *, is_streamed: bool) -> "RunResult":
     import asyncio
 
+    from pipelex.cli.leaving import say_left
     from pipelex.cli.progress import watch
     from pipelex.cli.session import say
 
     if handle.ui_url:
         say(f"web ui: {handle.ui_url}")
     try:
-        return await watch(handle, seconds=1.0)
+        return await watch(handle, is_streamed=is_streamed)
     except asyncio.CancelledError:
-        say(f"left: the run goes on; {_tail(handle.run_id, server)}")
+        say_left(handle.run_id, server)
         raise
 
 
-def _report(made: "RunResult", files: dict[str, bytes], output_dir: Path | None) -> None:
-    from pipelex.cli import output
-    from pipelex.cli.session import say
+def _print_last(made: "RunResult") -> None:
+    """The last line of a stream: that the run is done, what it made, and what that took."""
+    import json
 
-    if made.is_simulated:
-        say(output.SIMULATED)
-    say(f"done: {made.pipe}{output.consumed(made)}")
-    if output_dir is not None:
-        for file in sorted(output.write_files(made, output_dir, files).iterdir()):
-            say(f"  {file}")
+    from pipelex.cli import output
+
+    usage = made.usage
+    tokens = usage.input_tokens + usage.output_tokens
+    line = {"run_id": made.run_id, "state": "done", "tokens": tokens, "cost_usd": usage.cost_usd}
+    print(json.dumps({**line, "result": output.document(made)}, ensure_ascii=False), flush=True)
 
 
 def _state(status: str | None) -> "RunState | None":
@@ -282,11 +300,3 @@ def _since(text: str | None) -> "datetime | None":
     except ValueError:
         message = f"{text!r} is no age such as '2h' or '3d', and no date such as 2031-05-04 or 2031-05-04T18:30"
         raise typer.BadParameter(message, param_hint="--since") from None
-
-
-def _server_flag(server: str | None) -> str:
-    return f" --server {server}" if server else ""
-
-
-def _tail(run_id: str, server: str | None) -> str:
-    return f"come back with: pipelex runs tail {run_id}{_server_flag(server)}"

@@ -8,8 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from pipelex.cli.columns import columns
-from pipelex.cli.progress import MOST_CHILDREN
-from pipelex.cli.run_tree import SIGNS, duration
+from pipelex.cli.run_tree import MOST_CHILDREN, SIGNS, duration
 
 if TYPE_CHECKING:
     from pipelex.pipes.record import CallRecord, PipeRecord, RunRecord

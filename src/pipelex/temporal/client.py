@@ -21,9 +21,10 @@ from temporalio.exceptions import FailureError, WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
 from pipelex.errors import ConfigError, InputError, PipelexError, UnreachableError
+from pipelex.inference.redaction import shown_url
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.port import PipeCall, PipeResult, Plan
-from pipelex.pipes.progress import Progress
+from pipelex.pipes.progress import Progress, Spent
 from pipelex.pipes.record import RunRecord
 from pipelex.pipes.tracing import TraceContext
 from pipelex.temporal.failures import raised
@@ -36,6 +37,8 @@ from pipelex.temporal.waiting import waiting_reason
 from pipelex.temporal.workflow import PROGRESS, PipeWorkflow
 
 _QUERY_TIMEOUT = timedelta(seconds=1.5)
+_CANCEL_TIMEOUT = timedelta(seconds=10)
+"""Who cancels a run waits for the answer; a server that is gone would hold them for as long as a connection lasts."""
 _QUERY_LEVELS = 4
 _QUERIES_PER_LEVEL = 12
 _PATIENCE_SECONDS = 120.0
@@ -94,7 +97,7 @@ class DurableRun:
             asked = list(fresh.values())
             if not asked:
                 break
-        return _told(self._known, answers, time.time())
+        return _told(self._known, answers, time.time())[0]
 
     async def _ask(self, workflow_id: str) -> PipeProgress | None:
         handle = self._client.get_workflow_handle(workflow_id)
@@ -130,7 +133,7 @@ class DurableRun:
     async def cancel(self) -> None:
         """Ask the run to stop; its children and calls stop first, and `result` then raises RunCancelledError."""
         try:
-            await self._handle.cancel()
+            await self._handle.cancel(rpc_timeout=_CANCEL_TIMEOUT)
         except RPCError as error:
             raise refused(error, self._client, self.run_id) from error
 
@@ -199,7 +202,7 @@ def attach(client: Client, run_id: str) -> DurableRun:
 
 def refused(error: RPCError, client: Client, run_id: str) -> PipelexError:
     """What a refusal of the server means to whoever submits."""
-    address = client.service_client.config.target_host
+    address = shown_url(client.service_client.config.target_host)
     if error.status in _AWAY:
         return UnreachableError(
             f"the Temporal server at {address} does not answer",
@@ -231,19 +234,27 @@ def _elsewhere(progress: PipeProgress) -> Iterator[str]:
         yield from _elsewhere(child)
 
 
-def _told(found: PipeProgress, answers: dict[str, PipeProgress], now: float) -> Progress:
-    known = answers.get(found.workflow_id or "", found)
-    children = tuple(_told(child, answers, now) for child in known.children)
+def _told(found: PipeProgress, answers: dict[str, PipeProgress], now: float) -> tuple[Progress, Spent]:
+    """The tree, and what was spent under it that the workflow which named `found` does not know."""
+    answer = answers.get(found.workflow_id or "")
+    known = answer or found
+    told = [_told(child, answers, now) for child in known.children]
+    children = tuple(child for child, _ in told)
+    beyond = sum((unknown for _, unknown in told), Spent())
+    spent = known.spent + beyond
     done = known.done
     if done is not None:
         # Parts of a batch that are still running count what they have done; whole items count nothing before their end.
         parts = (child for child in children if child.pipe == found.pipe and child.state == "running")
         done += sum(part.done or 0 for part in parts)
-    return Progress(
+    progress = Progress(
         pipe=found.pipe,
         state=known.state,
         elapsed_seconds=max(0.0, (known.ended or now) - found.started),
+        item=found.item,
         done=done,
         total=known.total,
+        spent=spent,
         children=children,
     )
+    return progress, beyond if answer is None else spent

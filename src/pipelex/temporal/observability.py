@@ -13,6 +13,7 @@ from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSear
 from pipelex.language.pipes import Pipe, steps_of
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.port import PipeCall
+from pipelex.pipes.progress import Spent
 from pipelex.pipes.requests import (
     DocumentRequest,
     ExtractRequest,
@@ -174,10 +175,12 @@ def _pairs(names: Iterable[str], values: Mapping[str, Any]) -> list[SearchAttrib
     return [SearchAttributePair(SEARCH_ATTRIBUTE_KEYS[name], values[name]) for name in names if name in values]
 
 
-class PipeProgress(Frozen):
+class PipeProgress(Frozen, extra="ignore"):
     """The answer to the query `progress`: one pipe, and those it called. Times are seconds since the epoch.
 
-    `workflow_id` names the workflow that knows more, when the pipe runs in another one.
+    `workflow_id` names the workflow that knows more, when the pipe runs in another one. `spent` is what this workflow
+    knows: of a pipe in another one, nothing before its end. `item` is the place in a batch, from 0.
+    What a worker of a later version adds is left out: whoever watches a run need not be of its version.
     """
 
     pipe: str
@@ -187,6 +190,8 @@ class PipeProgress(Frozen):
     done: int | None = None
     total: int | None = None
     workflow_id: str | None = None
+    item: int | None = None
+    spent: Spent = Spent()
     children: tuple[PipeProgress, ...] = ()
 
 
@@ -207,6 +212,8 @@ class Watch:
     steps: int | None = None
     usage: Usage = field(default_factory=Usage)
     """What was consumed, as far as it is known: by the calls that ended and the workflows that went well."""
+    item: int | None = None
+    above: Watch | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def of(cls, call: PipeCall, now: float, workflow_id: str | None = None, pipe: Pipe | None = None) -> Watch:
@@ -223,8 +230,17 @@ class Watch:
         if whole is not None:
             counts_itself = self.total is not None and self.pipe == call.pipe
             child.group = self if counts_itself else self._group_of(call.pipe, whole.total, now)
-        (child.group or self).children.append(child)
+        child.item = call.item.index if call.item is not None else None
+        child.above = child.group or self
+        child.above.children.append(child)
         return child
+
+    def spend(self, usage: Usage) -> None:
+        """Count what a call, or a workflow that ended, consumed; the pipes above count it too."""
+        watch: Watch | None = self
+        while watch is not None:
+            watch.usage += usage
+            watch = watch.above
 
     def end(self, child: Watch, now: float, *, failed: bool) -> None:
         """Note that a call ended. Items that went well are only counted: a batch may have thousands."""
@@ -241,7 +257,7 @@ class Watch:
         for child in self.children:
             if child.pipe == pipe and child.total == total and child.group is None and child.state == "running":
                 return child
-        group = Watch(pipe, now, done=0, total=total)
+        group = Watch(pipe, now, done=0, total=total, above=self)
         self.children.append(group)
         return group
 
@@ -255,6 +271,8 @@ class Watch:
             done=self.done,
             total=self.total,
             workflow_id=self.workflow_id,
+            item=self.item,
+            spent=Spent.of(self.usage),
             children=tuple(child.snapshot() for child in self.children),
         )
 
@@ -262,16 +280,18 @@ class Watch:
         """A few lines of Markdown for the Web UI: how much is done, what runs now, what it consumed; then the pipes."""
         lines = list(islice(self._lines(0), _LIVE_LINES))
         if (hidden := self._size() - _LIVE_LINES) > 0:
-            lines.append(f"- … and {hidden} more")
-        return "\n".join([" · ".join(self._headline()), "", *lines])
+            lines.append(f"… and {hidden} more")
+        # As it is written: the Web UI makes one line of nested lists.
+        return "\n".join([" · ".join(self._headline()), "", "```text", *lines, "```"])
 
     def _headline(self) -> Iterator[str]:
         batches = [child for child in self.children if child.total is not None and child.group is None]
         counting = self if self.total is not None else batches[0] if len(self.children) == len(batches) == 1 else None
         if counting is not None:
-            yield f"**{counting.done or 0}/{counting.total}** items"
+            yield f"**{counting.done or 0} of {counting.total}** items"
         elif self.steps is not None:
-            yield f"**{sum(child.state == 'done' for child in self.children)}/{self.steps}** steps"
+            # Not with a slash, of which the Web UI makes a fraction.
+            yield f"**{sum(child.state == 'done' for child in self.children)} of {self.steps}** steps"
         running = list(dict.fromkeys(pipe_code(child.pipe) for child in self.children if child.state == "running"))
         if self.state != "running":
             yield f"**{self.state}**"
@@ -285,8 +305,8 @@ class Watch:
 
     def _lines(self, depth: int) -> Iterator[str]:
         mark = {"running": "▶", "done": "✓", "failed": "✗"}[self.state]
-        count = f" {self.done}/{self.total}" if self.total is not None else ""
-        yield f"{'  ' * depth}- {mark} `{pipe_code(self.pipe)}`{count}"
+        count = f" {self.done} of {self.total}" if self.total is not None else ""
+        yield f"{'  ' * depth}{mark} {pipe_code(self.pipe)}{count}"
         for child in self.children:
             yield from child._lines(depth + 1)
 

@@ -10,14 +10,18 @@ from collections.abc import AsyncIterator, Sequence
 
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.enums.v1 import PendingActivityState, WorkflowExecutionStatus
+from temporalio.api.failure.v1 import Failure
 from temporalio.api.workflow.v1 import PendingActivityInfo
 from temporalio.api.workflowservice.v1 import (
     DescribeWorkflowExecutionRequest,
     DescribeWorkflowExecutionResponse,
 )
 from temporalio.client import Client
+from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
+from pipelex.errors import InternalError, PipelexError
+from pipelex.temporal.failures import raised
 from pipelex.temporal.observability import shortened
 from pipelex.temporal.queues import Polling, Work, polling
 
@@ -37,6 +41,15 @@ async def described(client: Client, workflow_id: str) -> DescribeWorkflowExecuti
             namespace=client.namespace, execution=WorkflowExecution(workflow_id=workflow_id)
         )
     )
+
+
+async def cause_of(client: Client, failure: Failure) -> BaseException:
+    """What a failure was, decrypted and fetched as the client's converter does; without keys, an error that says so."""
+    try:
+        return await client.data_converter.decode_failure(failure)
+    except (PipelexError, FailureError, RuntimeError, ValueError, OSError) as error:
+        told = raised(error)
+        return InternalError(f"its error cannot be read here: {told.message}", hint=told.hint)
 
 
 async def waiting_reason(client: Client, workflow_id: str, queues: Sequence[str] = ()) -> str | None:
@@ -114,14 +127,15 @@ class _Look:
         if call.attempt <= 1:
             return None
         failed = call.attempt - 1
-        message = shortened(call.last_failure.message, _MESSAGE_BYTES) or "no reason was given"
+        cause = await cause_of(self._client, call.last_failure)
+        message = shortened(getattr(cause, "message", ""), _MESSAGE_BYTES) or "no reason was given"
         of = f" of {call.maximum_attempts}" if call.maximum_attempts else ""
         if is_started:
             now = f"attempt {call.attempt}{of} is under way"
         else:
             # Told as it stays until the attempt: a countdown would be a new reason at each look.
             wait = call.current_retry_interval.ToTimedelta().total_seconds()
-            now = f"attempt {call.attempt}{of} follows {f'{wait:g} s later' if wait else 'at once'}"
+            now = f"attempt {call.attempt}{of} follows {f'{wait:.3g} s later' if wait else 'at once'}"
         return f"{name} failed {failed} time{'s' if failed > 1 else ''}: {message}; {now}{place}"
 
     async def unserved(self, queue: str, work: Work, what: str, fix: str) -> str | None:

@@ -20,7 +20,7 @@ with workflow.unsafe.imports_passed_through():
     from pipelex.library.library import Library
     from pipelex.pipes.models import model_asks
     from pipelex.pipes.port import Host, PipeCall, PipeResult, Plan
-    from pipelex.pipes.requests import ReplyT, Request, Usage, credited, handle_of
+    from pipelex.pipes.requests import ReplyT, Request, credited, handle_of
     from pipelex.pipes.run import run_pipe
     from pipelex.pipes.tracing import OpenSpan
     from pipelex.temporal.failures import PAYLOADS_TOO_LARGE, application_error, raised, unexpected
@@ -167,11 +167,6 @@ class _Execution:
                 self._ids.add(found)
                 return found
 
-    def spend(self, usage: Usage) -> None:
-        """Count what a call or a workflow that ended consumed."""
-        self._watch.usage += usage
-        self.show()
-
     def show(self) -> None:
         """Put the progress where the Web UI shows it; this is no event."""
         workflow.set_current_details(self._watch.live())
@@ -196,7 +191,7 @@ class WorkflowHost:
         try:
             if watch.workflow_id is not None:
                 result = await self._child(call, watch.workflow_id)
-                execution.spend(result.usage)
+                watch.spend(result.usage)
             else:
                 with self._span.pipe(call, execution.library.crate.pipes.get(call.pipe)).running() as span:
                     result = await run_pipe(call, execution.library, execution.plan, execution.host(call, watch, span))
@@ -246,7 +241,8 @@ class WorkflowHost:
         except FailureError as error:
             raise _told(error) from None
         reply = credited(request, reply)
-        self._execution.spend(reply.usage)
+        self._watch.spend(reply.usage)
+        self._execution.show()
         return reply
 
 
