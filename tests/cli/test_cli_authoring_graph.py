@@ -12,7 +12,8 @@ from xml.etree import ElementTree
 import pytest
 
 from pipelex.cli.graph_layout import PILL, Place, place
-from pipelex.cli.graph_picture import mermaid, page, svg
+from pipelex.cli.graph_picture import mermaid, svg
+from pipelex.cli.run_page import method_page
 from pipelex.library.drawing import Box, draw
 from pipelex.library.library import load_library
 
@@ -79,12 +80,15 @@ def test_the_picture_names_every_pipe_and_asks_nothing_of_the_network(drawing: B
     assert "prefers-color-scheme: dark" in text
 
 
-def test_the_page_holds_the_picture_and_a_table_of_the_pipes(drawing: Box) -> None:
-    text = page(drawing, description="A <b> & c", source="x.mthds")
+@pytest.mark.parametrize("file", EXAMPLES, ids=lambda file: file.parent.name)
+def test_the_page_holds_the_picture_and_a_table_of_the_pipes(file: Path) -> None:
+    library, _ = load_library([file])
+    ref = library.entry(None)
+    text = method_page(library, ref, source="A <b> & c")
     assert "A &lt;b&gt; &amp; c" in text
-    assert re.findall(r"""(?:href|src)=|url\(|<script|@import|https?://(?!www\.w3\.org/2000/svg)""", text) == []
-    rows = re.findall(r"<tr><td><code>(\w+)</code>", text)
-    assert sorted(rows) == sorted({box.title for box in drawing.walk() if box.ref})
+    assert re.findall(r"""(?:href|src)="[^#]|url\(|@import|https?://(?!www\.w3\.org/2000/svg)""", text) == []
+    rows = re.findall(r'<button type="button" class="name" data-place="\d+">(\w+)<', text)
+    assert sorted(rows) == sorted({box.title for box in draw(library, ref).walk() if box.ref})
 
 
 def test_the_same_method_gives_the_same_picture() -> None:

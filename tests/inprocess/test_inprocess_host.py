@@ -14,8 +14,8 @@ from pipelex.inprocess.watch import MOST_CHILDREN
 from pipelex.library.library import library_from_texts
 from pipelex.pipes.models import model_asks
 from pipelex.pipes.port import PipeCall, PipeResult, Plan, RunInfo
-from pipelex.pipes.progress import Progress
-from pipelex.pipes.requests import ModelSetting, ReplyT, Request
+from pipelex.pipes.progress import Progress, Spent
+from pipelex.pipes.requests import ModelSetting, ReplyT, Request, TextReply, Usage
 from pipelex.testing.scripted import ScriptedPerformer
 from pipelex.values.value import Memory, Value
 
@@ -144,7 +144,9 @@ async def test_progress_is_a_tree_that_counts_items() -> None:
     assert [(child.state, child.elapsed_seconds) for child in batch.children] == [
         ("done", 2.0), ("running", 3.0), ("running", 1.0),
     ]  # fmt: skip
-    assert batch.children[0].children == (Progress(pipe="each", state="done", elapsed_seconds=2.0),)
+    assert [child.item for child in batch.children] == [0, 1, 2]
+    (each,) = batch.children[0].children
+    assert each == Progress(pipe="each", state="done", elapsed_seconds=2.0, spent=each.spent)
     for _ in range(4):
         gate.open.release()
     await task
@@ -178,3 +180,21 @@ async def test_cancelling_a_run_cancels_what_is_under_way() -> None:
         await task
     assert host.progress().state == "failed"
     assert asyncio.all_tasks() <= before
+
+
+async def test_a_call_that_is_made_again_is_told_until_it_goes_well() -> None:
+    slow = RateLimitError("slow down", retryable=True, retry_after=2.0)
+    reply = TextReply(text="x", usage=Usage(calls=1, input_tokens=10, output_tokens=2, cost_usd=0.5))
+    host, clock = make(ScriptedPerformer([slow, reply]))
+    heard: list[str | None] = []
+
+    async def sleep(seconds: float) -> None:
+        heard.append(host.waiting_reason())
+        await clock.sleep(seconds)
+
+    host._sleep = sleep
+    await run_main(host, 1)
+    assert heard == ["act_llm_gen_text failed 1 time: slow down; attempt 2 of 3 follows 2 s later"]
+    assert host.waiting_reason() is None
+    (batch,) = host.progress().children
+    assert [batch.spent, host.progress().spent] == [Spent(tokens=12, cost_usd=0.5)] * 2

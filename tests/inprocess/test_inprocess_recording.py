@@ -14,7 +14,7 @@ from pipelex.inprocess.host import InProcessHost, Performs
 from pipelex.library.library import library_from_texts
 from pipelex.pipes.models import model_asks
 from pipelex.pipes.port import PipeCall, Plan, RunInfo
-from pipelex.pipes.record import PipeRecord, RunRecord
+from pipelex.pipes.record import PipeRecord, RunRecord, Texts, without_texts
 from pipelex.pipes.requests import ModelSetting, TextReply, Usage
 from pipelex.testing.scripted import ScriptedPerformer
 from pipelex.values.value import Memory, Value
@@ -76,7 +76,10 @@ async def test_a_run_is_told_pipe_by_pipe() -> None:
     assert record.root.usage == COST.under("m")
     times = [record.root.started, wrap.started, call.scheduled, call.started, call.ended, wrap.ended, record.root.ended]
     assert times == sorted(times, key=lambda time: time or 0.0)
-    assert RunRecord.model_validate_json(record.model_dump_json(exclude_defaults=True)) == record
+    assert RunRecord.model_validate_json(record.model_dump_json(exclude_defaults=True)) == without_texts(record)
+    assert call.texts == Texts(given={"prompt": "w0"}, made="<w0>")
+    assert wrap.texts == Texts(given={"word": "w0"}, made="<w0>")
+    assert "w0" not in record.model_dump_json() + repr(record)
 
 
 def _script(*first: Exception) -> Any:

@@ -150,3 +150,33 @@ async def test_a_dry_run_knows_the_components_that_branches_made(run: Any) -> No
     given = Value(concept="native.Composite", data={"y": {"text": "m"}}, components={"y": "native.Text"})
     with pytest.raises(PipeError):
         await run(source, (), {"it": given}, pipe="show", plan={"is_dry": True})
+
+
+VERDICT = """
+domain = "t"
+[concept.Ruling]
+description = "What a choice comes to"
+[concept.Ruling.structure]
+word = { choices = ["go", "stop"], description = "The choice", required = true }
+[pipe.rule]
+type = "PipeCompose"
+description = "Rule"
+inputs = { verdict = "Choice" }
+output = "Ruling"
+construct = { word = %s }
+"""
+
+
+@pytest.mark.parametrize("word", ['{ from = "verdict.choice" }', '{ template = "{{ verdict.choice }}" }'])
+async def test_a_dry_run_knows_no_key_of_a_choice_and_takes_one_that_fits(run: Any, word: str) -> None:
+    given = Value(concept="native.Choice", data={"choice": "mock choice"})
+    ran = await run(VERDICT % word, (), {"verdict": given}, pipe="rule", plan={"is_dry": True})
+    assert ran.data == {"word": "go"}
+    with pytest.raises(PipeError, match="expected one of go, stop"):
+        await run(VERDICT % word, (), {"verdict": given}, pipe="rule")
+
+
+async def test_a_dry_run_refuses_a_choice_that_is_written_wrong(run: Any) -> None:
+    given = Value(concept="native.Choice", data={"choice": "mock choice"})
+    with pytest.raises(PipeError, match="expected one of go, stop"):
+        await run(VERDICT % '{ template = "halt" }', (), {"verdict": given}, pipe="rule", plan={"is_dry": True})

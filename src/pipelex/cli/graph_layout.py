@@ -119,8 +119,8 @@ def each_text(box: Box) -> str:
 
 
 def heading(box: Box) -> str:
-    """The second part of the title line of a box with something in it."""
-    return "   ".join(part for part in (subtitle(box), each_text(box), *box.notes) if part)
+    """The second part of the title line of a box with something in it; its notes stand below, each on its line."""
+    return " · ".join(part for part in (subtitle(box), each_text(box)) if part)
 
 
 class _Group:
@@ -129,7 +129,9 @@ class _Group:
     def __init__(self, box: Box) -> None:
         self.box = box
         self.children = [place(child) for child in box.children]
-        title = _Cell("title", width_of(cut(box.title), 13.0) + width_of(heading(box), 11.0) + 30, 20.0, weight=0.01)
+        words = width_of(cut(box.title), 13.0) + width_of(heading(box), 11.0) + 12
+        width = max(words, *(width_of(note, 11.0) for note in box.notes), 0.0) + 18
+        title = _Cell("title", width, 20.0 + EACH_LINE * len(box.notes), weight=0.01)
         self.inputs = [_pill("input", port.text, index) for index, port in enumerate(box.inputs)]
         self.outputs = [_pill("output", port.text, index) for index, port in enumerate(box.outputs)]
         self.cells = [_Cell("child", child.width, child.height, i) for i, child in enumerate(self.children)]

@@ -1,4 +1,4 @@
-"""A drawing printed as SVG, as a page that holds it, and as Mermaid text. Needs no network, no script, no font."""
+"""A drawing printed as SVG and as Mermaid text. Needs no network, no script, no font."""
 
 from __future__ import annotations
 
@@ -24,15 +24,26 @@ _FAMILIES = {
     "PipeSignature": "todo",
 }
 
-COLOURS = """
-.pipelex { --paper: #ffffff; --group: #f6f7f9; --inner: #eceff3; --card: #ffffff; --line: #c9d0d9; --ink: #1c2430;
-  --soft: #5d6878; --wire: #76839a; --model: #6b4fd8; --read: #0b7fab; --make: #2b8a4b; --code: #b3580c;
-  --todo: #8a8f98; --choice: #b0368a; --each: #0f766e; --pill: #ffffff; --stop: #c0392b; }
-@media (prefers-color-scheme: dark) {
-.pipelex { --paper: #14181f; --group: #1b2029; --inner: #232a35; --card: #2b3340; --line: #434e5e; --ink: #e8ecf2;
-  --soft: #a3aebd; --wire: #8695ab; --model: #a797ff; --read: #4fc0e8; --make: #6fce8d; --code: #f0a35e;
-  --todo: #9aa3b0; --choice: #ee86cd; --each: #4fd1c5; --pill: #14181f; --stop: #ff8577; }
-}"""
+_PALETTE = {
+    "paper": ("#ffffff", "#14181f"),
+    "group": ("#f6f7f9", "#1b2029"),
+    "inner": ("#eceff3", "#232a35"),
+    "card": ("#ffffff", "#2b3340"),
+    "line": ("#c9d0d9", "#434e5e"),
+    "ink": ("#1c2430", "#e8ecf2"),
+    "soft": ("#5d6878", "#a3aebd"),
+    "wire": ("#76839a", "#8695ab"),
+    "model": ("#6b4fd8", "#a797ff"),
+    "read": ("#0a739b", "#4fc0e8"),
+    "make": ("#267a42", "#6fce8d"),
+    "code": ("#a9530b", "#f0a35e"),
+    "todo": ("#676b72", "#9aa3b0"),
+    "choice": ("#b0368a", "#ee86cd"),
+    "each": ("#0f766e", "#4fd1c5"),
+    "pill": ("#ffffff", "#14181f"),
+    "stop": ("#c0392b", "#ff8577"),
+}
+"""Each colour in the light and in the dark."""
 
 STYLE = """
 .pipelex text { font-family: ui-monospace, "SF Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace;
@@ -63,17 +74,31 @@ STYLE = """
 
 def svg(drawing: Box) -> str:
     """The drawing as one SVG document that follows the colour scheme of whoever looks at it."""
-    return "\n".join(_svg(drawing, f"<style>{COLOURS}{STYLE}\n</style>"))
+    light, dark = (" ".join(f"--{name}: {pair[side]};" for name, pair in _PALETTE.items()) for side in (0, 1))
+    colours = f"\n.pipelex {{ {light} }}\n@media (prefers-color-scheme: dark) {{ .pipelex {{ {dark} }} }}"
+    return "\n".join(_svg(drawing, f"<style>{colours}{STYLE}\n</style>"))
+
+
+def svg_of_page(drawing: Box) -> str:
+    """The drawing as a part of a page that has the colours and the style: what can be picked has its number."""
+    return "\n".join(_svg(drawing, ""))
+
+
+def page_colours() -> str:
+    """The colours for a page, which itself is light or dark by its `color-scheme`."""
+    return " ".join(f"--{name}: light-dark({light}, {dark});" for name, (light, dark) in _PALETTE.items())
 
 
 def _svg(drawing: Box, style: str) -> Iterator[str]:
     placed = place(drawing)
     width, height = placed.width + 2 * _MARGIN, placed.height + 2 * _MARGIN
+    role = 'role="img"' if style else f'role="group" aria-label="{escape(drawing.title)}"'
     yield (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="pipelex" role="img" width="{width:.0f}" height="{height:.0f}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="pipelex" {role} width="{width:.0f}" height="{height:.0f}" '
         f'viewBox="0 0 {width:.0f} {height:.0f}">'
     )
-    yield f"<title>{escape(drawing.title)}</title>"
+    if style:
+        yield f"<title>{escape(drawing.title)}</title>"
     if style:
         yield style
         yield '<rect width="100%" height="100%" style="fill:var(--paper)"/>'
@@ -83,7 +108,11 @@ def _svg(drawing: Box, style: str) -> Iterator[str]:
 
 
 def _place(placed: Place, depth: int) -> Iterator[str]:
-    yield f'<g transform="translate({placed.x:.1f} {placed.y:.1f})">'
+    picked = ""
+    if placed.box.key is not None:
+        told = escape(", ".join((placed.box.title, *placed.box.notes)))
+        picked = f' class="pick" data-place="{placed.box.key}" tabindex="0" role="button" aria-label="{told}"'
+    yield f'<g transform="translate({placed.x:.1f} {placed.y:.1f})"{picked}>'
     if placed.box.about:
         yield f"<title>{escape(placed.box.ref or placed.box.title)}: {escape(placed.box.about)}</title>"
     if placed.box.children:
@@ -111,8 +140,9 @@ def _group(placed: Place, depth: int) -> Iterator[str]:
     yield _text(placed.title_x, y, cut(box.title), "name")
     x = placed.title_x + _width(cut(box.title), 13.0) + 12
     if said := heading(box):
-        style = box.mark or ("eachtext" if box.each else "")
-        yield _text(x, y, said, style)
+        yield _text(x, y, said, "eachtext" if box.each else "")
+    for number, note in enumerate(box.notes, 1):
+        yield _text(placed.title_x, y + EACH_LINE * number + 1, note, box.mark)
     for child in placed.children:
         yield from _place(child, depth + 1)
     for port, center in zip(box.inputs, placed.inputs, strict=True):
@@ -178,71 +208,14 @@ def _wire(path: Path) -> str:
     return f'<path class="wire{style}" d="{"".join(line)}"/><path class="tip{style}" d="{tip}"/>'
 
 
-# The page.
-
-_PAGE = """
-body { margin: 0; background: var(--paper); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
-main { padding: 24px 28px 48px; } h1 { font-size: 20px; margin: 0; } p { color: var(--soft); margin: 4px 0 16px; }
-.canvas { overflow: auto; border: 1px solid var(--line); border-radius: 12px; margin: 0 0 12px; }
-.canvas svg { display: block; margin: 0 auto; }
-ul { list-style: none; display: flex; flex-wrap: wrap; gap: 6px 22px; padding: 0; margin: 0 0 28px; color: var(--soft);
-  font-size: 13px; }
-li svg { vertical-align: middle; margin-right: 6px; } table { border-collapse: collapse; width: 100%; font-size: 13px; }
-th { text-align: left; color: var(--soft); font-weight: 500; } th, td { border-bottom: 1px solid var(--line);
-  padding: 6px 14px 6px 0; vertical-align: top; } code { font: 12px ui-monospace, Menlo, Consolas, monospace; }
-.tablebox { overflow-x: auto; } td:first-child { white-space: nowrap; }"""
-
-_LEGEND = (
+LEGEND = (
     ("wire", "a value"),
     ("wire each", "each item of a list"),
     ("wire optional", "a value that may be absent"),
     ("wire choice", "a choice"),
     ("wire order", "only the order"),
 )
-
-
-def page(drawing: Box, *, description: str, source: str) -> str:
-    """The drawing as a self-contained HTML page, with a table of its pipes below."""
-    return framed_page(drawing, source, description, "\n".join(_table(drawing)))
-
-
-def framed_page(drawing: Box, source: str, description: str, table: str) -> str:
-    """A self-contained HTML page: the description, a line that says where from, the drawing, and a table below."""
-    title = escape(drawing.title)
-    legend = "".join(
-        f'<li><svg class="pipelex" width="34" height="10"><path class="{style}" d="M0 5H34"/></svg>{text}</li>'
-        for style, text in _LEGEND
-    )
-    return "\n".join(
-        [
-            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-            '<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">',
-            f"<title>{title}</title><style>{COLOURS}{STYLE}{_PAGE}\n</style></head>",
-            f'<body class="pipelex"><main><h1>{title}</h1>',
-            f"<p>{escape(description)}<br><code>{escape(source)}</code></p>",
-            '<div class="canvas">',
-            *_svg(drawing, ""),
-            f"</div><ul>{legend}</ul>",
-            table,
-            "</main></body></html>\n",
-        ]
-    )
-
-
-def _table(drawing: Box) -> Iterator[str]:
-    yield '<div class="tablebox"><table><tr><th>Pipe</th><th>Type</th><th>Reads</th><th>Gives</th><th></th></tr>'
-    shown: set[str] = set()
-    for box in drawing.walk():
-        if box.ref is None or box.ref in shown:
-            continue
-        shown.add(box.ref)
-        reads = "<br>".join(f"<code>{escape(port.text)}</code>" for port in box.inputs)
-        gives = f"<code>{escape(box.outputs[0].slot)}</code>"
-        kind = escape(box.type.removeprefix("Pipe"))
-        about = escape(box.about)
-        yield f"<tr><td><code>{escape(box.title)}</code></td><td>{kind}</td><td>{reads}</td><td>{gives}</td>"
-        yield f"<td>{about}</td></tr>"
-    yield "</table></div>"
+"""How the lines of a drawing look, and what they mean."""
 
 
 # Mermaid.

@@ -1,14 +1,11 @@
-"""What a run did, in the drawing of its method: a page with states, times, attempts and costs; and as GraphSpec."""
+"""What a run did, in the drawing of its method: states, times, attempts and costs of each box; and as GraphSpec."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from html import escape
 from typing import Any, Literal
 
-from pipelex.cli.graph_picture import framed_page
 from pipelex.cli.run_tree import Spot, counts, duration, left_out, merged, money, retries
 from pipelex.language.pipes import CONTROLLERS
 from pipelex.library.drawing import Box, draw
@@ -24,10 +21,26 @@ _CONTROLLERS = frozenset(kind.__name__ for kind in CONTROLLERS)
 
 
 @dataclass
-class _Matched:
-    """The boxes of a drawing, with the spots of a run; `wires` says which spot follows which, and how."""
+class Matched:
+    """The boxes of a drawing, with the spots of a run; `wires` says which spot follows which, and how.
 
+    `places` are what a page tells of: the spots, then the pipes that were not reached, each by the `key` of its box.
+    """
+
+    root: Spot
     wires: list[tuple[Spot, Spot, str, str | None]] = field(default_factory=list)
+    places: list[tuple[str, Spot | None]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.places = [(spot.ref, spot) for spot in self.root.walk()]
+        self._keys = {spot: key for key, (_, spot) in enumerate(self.places) if spot is not None}
+
+    def key(self, ref: str, spot: Spot | None) -> int:
+        """The number of a place."""
+        if spot is not None and spot in self._keys:
+            return self._keys[spot]
+        self.places.append((ref, spot))
+        return len(self.places) - 1
 
     def box(self, box: Box, spot: Spot | None, below: tuple[Spot, ...] = ()) -> Box:
         """The box with what happened in it. `below` are spots of pipes somewhere in it, run by a pipe around it."""
@@ -48,7 +61,8 @@ class _Matched:
         told = spot or (merged(below) if below and box.ref else None)
         if box.ref is None:
             return replace(box, children=children)
-        return replace(box, children=children, mark=told.state if told else "idle", notes=notes(told))
+        mark = told.state if told else "idle"
+        return replace(box, children=children, mark=mark, notes=notes(told), key=self.key(box.ref, told))
 
     @staticmethod
     def _shared_out(box: Box, spots: list[Spot]) -> tuple[dict[int, list[Spot]], dict[int, list[Spot]]]:
@@ -78,60 +92,25 @@ def notes(spot: Spot | None) -> tuple[str, ...]:
         return ("○ not run",)
     usage = spot.usage
     first = " · ".join(part for part in (counts(spot), duration(spot.seconds), retries(spot), left_out(spot)) if part)
-    tokens = f"{usage.input_tokens} → {usage.output_tokens} tokens" if usage.input_tokens or usage.output_tokens else ""
+    tokens = (
+        f"{usage.input_tokens:,} → {usage.output_tokens:,} tokens" if usage.input_tokens or usage.output_tokens else ""
+    )
     second = " · ".join(part for part in (tokens, money(usage)) if part) if usage.calls else ""
     return (first, second) if second else (first,)
 
 
-def _drawing(record: RunRecord, library: Library) -> tuple[Box, _Matched, Spot]:
-    drawing, matched, root = draw(library, record.root.pipe), _Matched(), Spot((record.root,))
+def drawing_of(record: RunRecord, library: Library) -> tuple[Box, Matched]:
+    """The method of a run as a drawing that says what happened, and which spot is where in it."""
+    drawing, matched = draw(library, record.root.pipe), Matched(Spot((record.root,)))
     if drawing.kind == "method":  # a frame around a pipe that contains nothing
-        return replace(drawing, children=(matched.box(drawing.children[0], root),)), matched, root
-    return matched.box(drawing, root), matched, root
-
-
-def page(record: RunRecord, library: Library) -> str:
-    """The run as a self-contained HTML page: the picture, and a table of its pipes."""
-    drawing, _, root = _drawing(record, library)
-    parts = [f"run {record.run_id}", *notes(root), _when(root.started) or "", record.host.replace("_", " ")]
-    table = "\n".join(_table(root))
-    return framed_page(drawing, " · ".join(part for part in parts if part), library.pipe(root.ref).description, table)
-
-
-def _table(root: Spot) -> Iterator[str]:
-    heads = ("Pipe", "Type", "State", "Time", "Calls", "Attempts", "Tokens", "Cost", "Error")
-    yield f'<div class="tablebox"><table><tr>{"".join(f"<th>{head}</th>" for head in heads)}</tr>'
-    for depth, spot in _walk(root, 0):
-        usage = spot.usage
-        tokens = f"{usage.input_tokens} → {usage.output_tokens}" if usage.input_tokens or usage.output_tokens else ""
-        errors = [str(failed.error["message"]) for failed in spot.failures if failed.error]
-        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
-        cells = (
-            spot.code,
-            spot.kind.removeprefix("Pipe"),
-            " · ".join(filter(None, (counts(spot), left_out(spot)))),
-            duration(spot.seconds),
-            str(usage.calls or ""),
-            str(spot.attempts or ""),
-            tokens,
-            money(usage) if usage.calls else "",
-            (errors[0][:_MOST_MESSAGE] if errors else "") + more,
-        )
-        first, *rest = (escape(cell) for cell in cells)
-        told = "".join(f"<td>{cell}</td>" for cell in rest)
-        yield f'<tr><td style="padding-left:{16 * depth}px">{first}</td>{told}</tr>'
-    yield "</table></div>"
-
-
-def _walk(spot: Spot, depth: int) -> Iterator[tuple[int, Spot]]:
-    yield depth, spot
-    for child in spot.children:
-        yield from _walk(child, depth + 1)
+        return replace(drawing, children=(matched.box(drawing.children[0], matched.root),)), matched
+    return matched.box(drawing, matched.root), matched
 
 
 def graphspec(record: RunRecord, library: Library, *, mode: Literal["live", "dry"] = "live") -> dict[str, Any]:
     """The run as a GraphSpec document: a node for each place where a pipe was called, one for all items of a batch."""
-    _, matched, root = _drawing(record, library)
+    _, matched = drawing_of(record, library)
+    root = matched.root
     ids = {spot: f"{record.run_id}:node_{number}" for number, spot in enumerate(root.walk())}
     edges: list[dict[str, Any]] = []
     for spot in ids:

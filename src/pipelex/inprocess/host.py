@@ -6,7 +6,7 @@ import asyncio
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from pipelex.errors import PipelexError
 from pipelex.inference.attempts import Attempts
@@ -66,6 +66,7 @@ class InProcessHost:
         self._watch: Watch | None = None
         self._recording: Recording | None = None
         self._run_id = ""
+        self._troubles: dict[str, str] = {}
 
     async def run_pipe(self, call: PipeCall) -> PipeResult:
         """Run the entry pipe of the run."""
@@ -77,6 +78,10 @@ class InProcessHost:
     def progress(self) -> Progress:
         """How far the run is; before it starts, an unnamed pipe."""
         return Progress(pipe="", state="running") if self._watch is None else self._watch.snapshot()
+
+    def waiting_reason(self) -> str | None:
+        """Which call has failed and is made again, the one that failed first; None when none is."""
+        return next(iter(self._troubles.values()), None)
 
     def record(self) -> RunRecord:
         """What the run did so far; before it starts, an unnamed pipe."""
@@ -112,9 +117,15 @@ class InProcessHost:
             noted.end(self._now(), reply, is_cancelled=is_cancelled)
 
     async def _attempts(self, request: Request[ReplyT], noted: NotedCall, span: OpenSpan) -> ReplyT:
+        attempts = Attempts(secrets.token_hex(16))
+        try:
+            return await self._tried(request, noted, span, attempts)
+        finally:
+            self._troubles.pop(attempts.key, None)
+
+    async def _tried(self, request: Request[ReplyT], noted: NotedCall, span: OpenSpan, attempts: Attempts) -> ReplyT:
         settings = self._settings
         interval = settings.initial_interval.total_seconds()
-        attempts = Attempts(secrets.token_hex(16))
         for attempt in range(1, settings.attempts + 1):
             try:
                 async with self._places:
@@ -131,7 +142,9 @@ class InProcessHost:
                 if not error.is_retryable or attempt == settings.attempts:
                     raise
                 asked = getattr(error, "retry_after", None)
-            await self._sleep(interval if asked is None else asked)
+                pause = interval if asked is None else asked
+                self._troubles[attempts.key] = _trouble(request, error, attempt, settings.attempts, pause)
+            await self._sleep(pause)
             interval = min(interval * settings.backoff, settings.maximum_interval.total_seconds())
         raise AssertionError("unreachable: the last attempt returns or raises")
 
@@ -149,4 +162,13 @@ class _Caller:
         return await self._host.run_under(self._watch.begin(call), self._recording.begin(call), self._span, call)
 
     async def perform(self, request: Request[ReplyT]) -> ReplyT:
-        return await self._host.perform(request, self._recording.ask(request), self._span)
+        reply = await self._host.perform(request, self._recording.ask(request), self._span)
+        self._watch.spend(reply.usage)
+        return reply
+
+
+def _trouble(request: Request[Any], error: PipelexError, failed: int, of: int, pause: float) -> str:
+    """The sentence that a durable run tells of the same thing."""
+    wait = f"{pause:g} s later" if pause else "at once"
+    times = f"{failed} time{'s' if failed > 1 else ''}"
+    return f"{request.activity} failed {times}: {error.message}; attempt {failed + 1} of {of} follows {wait}"

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipelex.errors import PipelexError
 from pipelex.library.library import Library
+from pipelex.pipes.excerpts import Excerpts, texts
 from pipelex.pipes.port import PipeCall, PipeResult
 from pipelex.pipes.record import CallError, CallRecord, PipeRecord, RecordState, consumed, ordered
 from pipelex.pipes.requests import Reply, Request, Usage, handle_of
@@ -24,6 +25,7 @@ class Notes:
     library: Library
     clock: Callable[[], float]
     kept: int = 0
+    excerpts: Excerpts = field(default_factory=Excerpts)
 
 
 @dataclass
@@ -33,12 +35,15 @@ class NotedCall:
     activity: str
     handle: str | None
     scheduled: float
+    excerpts: Excerpts | None
+    given: dict[str, str]
     attempts: int = 0
     state: RecordState = "running"
     started: float | None = None
     ended: float | None = None
     usage: Usage = field(default_factory=Usage)
     error: CallError | None = None
+    made: str | None = None
 
     def try_at(self, now: float) -> None:
         """Note that an attempt begins."""
@@ -55,10 +60,12 @@ class NotedCall:
         self.state = "canceled" if is_cancelled else "failed" if reply is None else "done"
         if reply is not None:
             self.usage, self.error = reply.usage, None
+            self.made = self.excerpts.reply(dict(reply)) if self.excerpts is not None else None
 
     def snapshot(self) -> CallRecord:
         """The call as plain data."""
-        return CallRecord(**vars(self))
+        noted = {name: value for name, value in vars(self).items() if name in CallRecord.model_fields}
+        return CallRecord(**noted, texts=texts(self.given, self.made))
 
 
 class Recording:
@@ -78,6 +85,8 @@ class Recording:
         self._children: list[Recording] = []
         self._omitted = 0
         self._omitted_usage = Usage()
+        self._given = self._inputs() if is_kept else {}
+        self._made: str | None = None
 
     def begin(self, call: PipeCall) -> Recording:
         """Note that this pipe calls another."""
@@ -95,12 +104,16 @@ class Recording:
 
     def ask(self, request: Request[Any]) -> NotedCall:
         """Note that this pipe makes a request."""
-        call = NotedCall(request.activity, handle_of(request), self._notes.clock())
+        excerpts = self._notes.excerpts if self._is_kept else None
+        given = excerpts.asked(dict(request)) if excerpts is not None else {}
+        call = NotedCall(request.activity, handle_of(request), self._notes.clock(), excerpts, given)
         self._calls.append(call)
         return call
 
     def done(self, result: PipeResult) -> None:
         """Note that the pipe gave a result."""
+        if self._is_kept and self._call.batch is None:
+            self._made = self._notes.excerpts.outcome(result.outcome)
         self._end("done", result.usage)
 
     def stopped(self, error: BaseException) -> None:
@@ -127,7 +140,13 @@ class Recording:
             calls=calls,
             children=children,
             omitted=self._omitted,
+            texts=texts(self._given, self._made),
         )
+
+    def _inputs(self) -> dict[str, str]:
+        if self._call.batch is not None:  # a part of a batch is not told, its items are
+            return {}
+        return self._notes.excerpts.inputs({name: value.data for name, value in self._call.memory.root.items()})
 
     def _end(self, state: RecordState, usage: Usage) -> None:
         self._state, self._usage, self._ended = state, usage, self._notes.clock()

@@ -18,5 +18,8 @@ class InProcessSettings(Frozen):
     attempts: int = Field(default=3, ge=1)
     """How many times a request is made in all."""
     initial_interval: Duration = timedelta(seconds=3)
+    """How long after a failed attempt the next one is made."""
     backoff: float = Field(default=2.0, ge=1.0)
+    """What the interval is multiplied with after each attempt."""
     maximum_interval: Duration = timedelta(seconds=100)
+    """The longest interval."""

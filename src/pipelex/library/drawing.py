@@ -88,6 +88,8 @@ class Box:
     """In the picture of a run: the state of the pipe there (done, failed, running, canceled, idle)."""
     notes: tuple[str, ...] = ()
     """In the picture of a run: lines that say what happened there."""
+    key: int | None = None
+    """On a page: the number under which it tells of this box when somebody picks it."""
 
     def walk(self) -> Iterator[Box]:
         """This box and all those in it."""
@@ -180,8 +182,8 @@ class _Drawer:
             about=pipe.description,
             ref=step.pipe,
             each=f"{step.batch_as} in {step.batch_over}" if step.batch_over else None,
-            inputs=tuple(Port(key, _short(slot)) for key, slot in pipe.inputs.items()),
-            outputs=(Port(name, _short(_given(pipe.output, step))),),
+            inputs=tuple(Port(key, short(slot)) for key, slot in pipe.inputs.items()),
+            outputs=(Port(name, short(_given(pipe.output, step))),),
         )
         if not isinstance(pipe, CONTROLLERS):
             return box
@@ -223,7 +225,7 @@ class _Drawer:
             if isinstance(step, Step) and step.batch_over in paths:
                 step = step.model_copy(update={"batch_over": paths[step.batch_over]})
             if isinstance(step, Binding):
-                slot = _short(step.slot) if step.slot else ""
+                slot = short(step.slot) if step.slot else ""
                 bound = Box(kind="binding", title=step.from_, type="binding", outputs=(Port(step.result, slot),))
                 index = inside.add(bound)
                 if start := inside.names.get(step.from_.partition(".")[0]):
@@ -300,7 +302,8 @@ def _given(slot: Slot, step: Step) -> Slot:
     return Slot(slot.concept, is_list=True) if step.batch_over else slot
 
 
-def _short(slot: Slot) -> str:
+def short(slot: Slot) -> str:
+    """A slot as labels have it: its concept without the domain."""
     return str(replace(slot, concept=slot.concept.rpartition(".")[2]))
 
 

@@ -109,19 +109,28 @@ class _Construct:
         match value:
             case FromPath():
                 found = self.at(value)
-                return plain(found) if field is None else field_data(found, field, self.execution, path)
+                if field is None:
+                    return plain(found)
+                return self.chosen(field_data(found, field, self.execution, path), field)
             case FromTemplate():
                 execution = self.execution
                 text = render_template(
                     value.template, "basic", execution.memory, execution.concepts, what=f"the template of '{path}'"
                 )
-                return self.coerced(text, field)
+                data = self.coerced(text, field)
+                return data if text == value.template else self.chosen(data, field)
             case Literally():
                 return self.coerced(value.value, field) if isinstance(value.value, str) else value.value
             case Nested():
                 is_content = field is not None and field.type is FieldType.CONCEPT and field.concept is not None
                 nested = _fields(field.concept, self.execution) if is_content and field and field.concept else {}
                 return self.table(value.fields, nested, f"{path}.")
+
+    def chosen(self, data: JsonValue, field: Field | None) -> JsonValue:
+        """The data; in a dry run a choice in place of a made-up text, since no concept tells the keys of a Choice."""
+        if field is None or not field.choices or not self.execution.plan.is_dry:
+            return data
+        return data if not isinstance(data, str) or data in field.choices else from_text(field.choices[0], field)
 
     def coerced(self, text: str, field: Field | None) -> JsonValue:
         """A text as what the field declares. One that cannot be read stays, and is refused with its path later."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
+from pydantic import Field
+
 from pipelex.pipes.port import Item
 from pipelex.pipes.requests import Usage
 from pipelex.values.frozen import Frozen
@@ -20,6 +22,18 @@ class CallError(Frozen):
 
     code: str
     message: str
+
+
+class Texts(Frozen):
+    """What went in, by name, and what came out: beginnings of texts that are the user's data (`pipes.excerpts`).
+
+    They are for the page of a run alone: no dump of a record and no log has them. `unknown` names what went in and
+    nobody wrote down: the pipe ran inside the workflow of another.
+    """
+
+    given: dict[str, str] = {}
+    unknown: tuple[str, ...] = ()
+    made: str | None = None
 
 
 class CallRecord(Frozen):
@@ -40,6 +54,7 @@ class CallRecord(Frozen):
     worker: str | None = None
     usage: Usage = Usage()
     error: CallError | None = None
+    texts: Texts | None = Field(default=None, exclude=True, repr=False)
 
 
 class PipeRecord(Frozen):
@@ -63,6 +78,7 @@ class PipeRecord(Frozen):
     children: tuple[PipeRecord, ...] = ()
     omitted: int = 0
     is_partial: bool = False
+    texts: Texts | None = Field(default=None, exclude=True, repr=False)
 
     @property
     def code(self) -> str:
@@ -84,6 +100,11 @@ class RunRecord(Frozen):
     run_id: str
     host: Literal["in_process", "temporal"]
     root: PipeRecord
+
+
+def without_texts(record: RunRecord) -> RunRecord:
+    """The same run without what flowed in it."""
+    return RunRecord.model_validate(record.model_dump())
 
 
 def in_groups(children: Iterable[PipeRecord]) -> list[tuple[PipeRecord, ...]]:

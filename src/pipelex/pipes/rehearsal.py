@@ -60,6 +60,7 @@ class Behaviour(Frozen):
     """What calls of a simulated model do. Rates are shares of attempts, from 0 to 1; prices are in USD."""
 
     latency: Latency = timedelta(0)
+    """How long a call takes: a duration, or a table of `min` and `max`, or of `p50` and `p99`."""
     jitter: Duration = timedelta(0)
     """The most that is added to the latency."""
     error_rate: float = Field(default=0.0, ge=0, le=1)
@@ -67,15 +68,21 @@ class Behaviour(Frozen):
     rate_limit_rate: float = Field(default=0.0, ge=0, le=1)
     """Refusals to answer now (429), worth another try after `rate_limit_retry_after`."""
     rate_limit_retry_after: Duration = timedelta(seconds=1)
+    """What a refusal to answer now asks to wait."""
     refusal_rate: float = Field(default=0.0, ge=0, le=1)
     """Replies withheld by a content filter, which another try does not help."""
     truncated_rate: float = Field(default=0.0, ge=0, le=1)
     """Objects whose JSON is cut, so that they are asked again."""
     outages: tuple[Outage, ...] = ()
+    """Times, counted from the start of the run, in which every call fails."""
     input_usd_per_million_tokens: float = Field(default=0.0, ge=0)
+    """The price of what goes in."""
     output_usd_per_million_tokens: float = Field(default=0.0, ge=0)
+    """The price of what comes out."""
     image_usd: float = Field(default=0.0, ge=0)
+    """The price of an image."""
     search_usd: float = Field(default=0.0, ge=0)
+    """The price of a search."""
 
 
 class Rehearsal(Frozen):

@@ -6,8 +6,10 @@ Nothing is asked of workers: this works for runs that go on, failed, were stoppe
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -23,12 +25,16 @@ from temporalio.service import RPCError, RPCStatusCode
 from pipelex.errors import InputError, InternalError, PipelexError
 from pipelex.language.pipes import CONTROLLERS
 from pipelex.library.crate import LibraryCrate
+from pipelex.pipes.excerpts import Excerpts, texts
 from pipelex.pipes.port import Item, PipeCall
-from pipelex.pipes.record import CallError, CallRecord, PipeRecord, RecordState, RunRecord, consumed, ordered
+from pipelex.pipes.record import CallError, CallRecord, PipeRecord, RecordState, RunRecord, Texts, consumed, ordered
 from pipelex.pipes.requests import Usage
 from pipelex.temporal.failures import raised
+from pipelex.temporal.inlined import Reads
+from pipelex.temporal.waiting import cause_of
 
 _AT_ONCE = 16
+_PAGE_TIMEOUT = timedelta(seconds=30)
 _CONTROLLERS = frozenset(kind.__name__ for kind in CONTROLLERS)
 _ENDS: dict[str, RecordState] = {
     "completed": "done",
@@ -52,13 +58,13 @@ async def record_of(client: Client, workflow_id: str, *, most_workflows: int = 5
         # Without keys nothing of it is readable: that is worth a reason, not an empty picture.
         await started_with(client, workflow_id)
     level, left = [root], most_workflows - 1
-    reader.kinds = root.kinds
+    reader.pipes = root.pipes
     while level:
         waiting = [child for found in level for child in found.children]
         read, left = waiting[: max(left, 0)], left - len(waiting)
         await asyncio.gather(*(reader.open(child) for child in read))
         level = [child.opened for child in read if child.opened is not None]
-    told = _Teller(root.kinds).pipe(root, None)
+    told = _Teller(root.pipes, reader.excerpts).pipe(root, None)
     return RunRecord(run_id=root.call.get("run", {}).get("run_id", workflow_id), host="temporal", root=told)
 
 
@@ -67,7 +73,8 @@ async def started_with(client: Client, workflow_id: str) -> tuple[PipeCall, Libr
 
     Raises RPCError when the server has no such run, FailureError when what it was given cannot be read here.
     """
-    async for event in client.get_workflow_handle(workflow_id).fetch_history_events(page_size=1):
+    handle = client.get_workflow_handle(workflow_id)
+    async for event in handle.fetch_history_events(page_size=1, rpc_timeout=_PAGE_TIMEOUT):
         given = event.workflow_execution_started_event_attributes.input.payloads[:2]
         if len(given) == 2:
             call, crate = await client.data_converter.decode(given, [PipeCall, LibraryCrate])
@@ -85,6 +92,7 @@ class _Thing:
     ended: float | None = None
     report: dict[str, Any] | None = None
     usage: Usage | None = None
+    made: str | None = None
 
 
 @dataclass
@@ -94,6 +102,7 @@ class _Activity(_Thing):
     name: str = ""
     code: str = ""
     handle: str | None = None
+    given: dict[str, str] = field(default_factory=dict)
     queue: str | None = None
     attempts: int = 0
     scheduled: float | None = None
@@ -115,7 +124,8 @@ class _History(_Thing):
 
     workflow_id: str = ""
     call: dict[str, Any] = field(default_factory=dict)
-    kinds: dict[str, str] = field(default_factory=dict)
+    pipes: dict[str, Any] = field(default_factory=dict)
+    stored: dict[str, Any] = field(default_factory=dict)
     activities: list[_Activity] = field(default_factory=list)
     children: list[_Child] = field(default_factory=list)
 
@@ -126,7 +136,8 @@ class _Reader:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._places = asyncio.Semaphore(_AT_ONCE)
-        self.kinds: dict[str, str] = {}
+        self.pipes: dict[str, Any] = {}
+        self.excerpts = Excerpts()
 
     async def open(self, child: _Child) -> None:
         """Read the history of a child, if the server still has it."""
@@ -143,7 +154,8 @@ class _Reader:
         """Read one history."""
         found = _History(workflow_id=workflow_id)
         by_event: dict[int, _Thing] = {}
-        async for event in self._client.get_workflow_handle(workflow_id, run_id=run_id).fetch_history_events():
+        handle = self._client.get_workflow_handle(workflow_id, run_id=run_id)
+        async for event in handle.fetch_history_events(rpc_timeout=_PAGE_TIMEOUT):
             name = (event.WhichOneof("attributes") or "").removesuffix("_event_attributes")
             attributes: Any = getattr(event, f"{name}_event_attributes") if name else None
             if name.startswith("activity_task_"):
@@ -157,10 +169,9 @@ class _Reader:
             elif name == "workflow_execution_started":
                 found.started = _seconds(event.event_time)
                 found.call = await self._call(event, attributes)
-                if not self.kinds and len(attributes.input.payloads) > 1:
+                if not self.pipes and len(attributes.input.payloads) > 1:
                     crate = await self._data(attributes.input.payloads[1])
-                    pipes = crate.get("pipes", {}) if isinstance(crate, dict) else {}
-                    found.kinds = {ref: str(pipe.get("type", "")) for ref, pipe in pipes.items()}
+                    found.pipes = crate.get("pipes", {}) if isinstance(crate, dict) else {}
             elif name.startswith("workflow_execution_"):
                 await self._ends(found, name.removeprefix("workflow_execution_"), event, attributes)
         if found.state != "running":
@@ -174,12 +185,14 @@ class _Reader:
     ) -> None:
         if step == "scheduled":
             summary = await self._data(event.user_metadata.summary)
+            request = await self._data(*attributes.input.payloads[:1])
             activity = _Activity(
                 event=event.event_id,
                 id=attributes.activity_id,
                 name=attributes.activity_type.name,
                 code=_code_in(summary),
-                handle=_handle_in(await self._data(*attributes.input.payloads[:1])),
+                handle=_handle_in(request),
+                given=self.excerpts.asked(request) if isinstance(request, dict) else {},
                 queue=attributes.task_queue.name,
                 scheduled=_seconds(event.event_time),
             )
@@ -219,7 +232,12 @@ class _Reader:
         known.state, known.ended = _ENDS[step], _seconds(event.event_time)
         if step == "completed":
             result = await self._data(*attributes.result.payloads[:1])
-            known.usage = Usage.model_validate((result if isinstance(result, dict) else {}).get("usage", {}))
+            result = result if isinstance(result, dict) else {}
+            known.usage = Usage.model_validate(result.get("usage", {}))
+            is_reply = isinstance(known, _Activity)
+            known.made = self.excerpts.reply(result) if is_reply else self.excerpts.outcome(result.get("outcome"))
+            if isinstance(known, _History) and known.activities:
+                known.stored = result.get("stored", {}).get("root", {})
         elif step == "terminated":
             known.report = raised(TerminatedError(getattr(attributes, "reason", ""))).report()
         elif step in ("failed", "timed_out"):
@@ -230,7 +248,7 @@ class _Reader:
         if failure is None or not failure.ByteSize():
             exc = TimeoutError("timed out", type=TimeoutType.START_TO_CLOSE, last_heartbeat_details=[])
         else:
-            exc = await self._client.data_converter.decode_failure(failure)
+            exc = await cause_of(self._client, failure)
         if isinstance(known, _Activity):
             call = ActivityError(
                 "failed",
@@ -281,10 +299,12 @@ class _Reader:
 
 
 class _Teller:
-    """Makes records of histories; `kinds` is the type of each pipe."""
+    """Makes records of histories; `pipes` are those of the crate, as plain data."""
 
-    def __init__(self, kinds: dict[str, str]) -> None:
-        self._kinds = kinds
+    def __init__(self, pipes: dict[str, Any], excerpts: Excerpts) -> None:
+        self._kinds = {ref: str(pipe.get("type", "")) for ref, pipe in pipes.items()}
+        self._reads = Reads(pipes)
+        self._excerpts = excerpts
 
     def pipe(self, found: _History, item: Item | None) -> PipeRecord:
         """One workflow as the record of its pipe."""
@@ -306,6 +326,7 @@ class _Teller:
             calls=calls,
             children=children,
             omitted=omitted,
+            texts=self._texts(found.call, found),
         )
 
     def children(self, found: _History, *, with_calls: bool) -> tuple[tuple[PipeRecord, ...], int]:
@@ -343,32 +364,38 @@ class _Teller:
             error=child.report,
             workflow_id=child.workflow_id,
             is_partial=True,
+            texts=self._texts(child.call, child),
         )
+
+    def _texts(self, call: dict[str, Any], ended: _Thing) -> Texts | None:
+        values = call.get("memory", {}).get("root", {})
+        return texts(self._excerpts.inputs({name: value.get("data") for name, value in values.items()}), ended.made)
 
     def _inlined(self, found: _History) -> Iterator[tuple[int, PipeRecord]]:
         """The pipes that ran inside a workflow, by their calls: a pipe makes one call at most."""
-        batch = found.call.get("batch") or {}
         own = str(found.call.get("pipe", ""))
-        number = int(batch.get("first", 0))
-        for activity in found.activities:
-            call = _call_of(activity)
-            ref = self._ref(activity.code, own)
-            item = None
-            if batch and ref == own:
-                item = Item(index=number, total=int(batch.get("total", 0)))
-                number += 1
+        refs = [self._ref(activity.code, own) for activity in found.activities]
+        items = {ref: self._reads.items(ref, found.call, found.stored) for ref in refs}
+        seen: Counter[str] = Counter()
+        for ref, activity in zip(refs, found.activities, strict=True):
+            call, index, batch = _call_of(activity), seen[ref], items[ref]
+            seen[ref] += 1
+            if batch is not None and index >= len(batch.data):
+                batch = None
+            inputs, unknown = self._reads.inputs(ref, found.call, found.stored, batch, index)
             yield (
                 activity.event,
                 PipeRecord(
                     pipe=ref,
                     kind=self._kinds.get(ref, ""),
-                    item=item,
+                    item=Item(index=batch.first + index, total=batch.total) if batch is not None else None,
                     state=call.state,
                     started=call.scheduled,
                     ended=call.ended,
                     usage=call.usage.under(call.handle or ""),
                     error=activity.report if call.state == "failed" else None,
                     calls=(call,),
+                    texts=Texts(given=self._excerpts.inputs(inputs), unknown=unknown) if inputs or unknown else None,
                 ),
             )
 
@@ -395,6 +422,7 @@ def _call_of(activity: _Activity) -> CallRecord:
         worker=activity.worker,
         usage=activity.usage or Usage(),
         error=CallError(code=report["code"], message=report["message"]) if report else None,
+        texts=texts(activity.given, activity.made),
     )
 
 
