@@ -78,7 +78,7 @@ def test_a_signature_is_valid_and_not_runnable(cli: Cli, greet: Path) -> None:
     greet.write_text(greet.read_text() + SIGNATURE)
     done = cli("validate", "bundle", str(greet))
     assert (done.code, "not runnable: nothing implements greet.sing" in done.err) == (1, True), done.err
-    assert "1 signature(s)" in done.out
+    assert "1 signature" in done.out
     assert cli("validate", "bundle", str(greet), "--allow-signatures").code == 0
     report = report_of(cli, "bundle", str(greet))
     assert (report["is_valid"], report["is_runnable"]) == (True, False)
@@ -94,7 +94,7 @@ def test_one_pipe_of_the_library_is_checked(cli: Cli, greet: Path) -> None:
 @pytest.mark.parametrize("arguments", [["--all"], ["pipe", "--all"]], ids=" ".join)
 def test_the_whole_library_is_checked(cli: Cli, greet: Path, arguments: list[str]) -> None:
     done = cli("validate", *arguments, "-L", "greet")
-    assert (done.code, done.out) == (0, "valid: the library: 2 pipe(s)\n"), done.err
+    assert (done.code, done.out) == (0, "valid: the library: 2 pipes\n"), done.err
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,7 @@ def test_a_missing_file_gives_no_verdict(cli: Cli) -> None:
 def test_no_verdict_as_json_goes_to_stderr(cli: Cli) -> None:
     done = cli("validate", "bundle", "nowhere.mthds", "--json")
     assert done.out == ""
-    assert json.loads(done.err)["error"] is True
+    assert json.loads(done.err)["code"] == "input-error"
 
 
 def test_a_file_that_is_not_toml_gives_1(cli: Cli, work: Path) -> None:
@@ -77,3 +77,10 @@ def test_structure_classes_are_known_where_they_are_named(cli: Cli, work: Path, 
     assert (done.code, "the type of Tin.name has no counterpart" in done.err) == (2, True), done.err
     (work / ".pipelex" / "pipelex.toml").write_text('[library]\nfunctions = ["tins.py"]\n')
     assert "the type of Tin.name has no counterpart" in cli("validate", "bundle", str(greet)).err
+
+
+def test_a_bare_code_is_a_pipe_and_flags_may_stand_before(cli: Cli, greet: Path) -> None:
+    assert cli("validate", "make_card", "-L", "greet").out == "valid: make_card: 1 pipe\n"
+    assert cli("validate", "-L", "greet", "make_card").out == "valid: make_card: 1 pipe\n"
+    assert json.loads(cli("validate", "--json", "bundle", str(greet)).out)["is_valid"] is True
+    assert "did you mean 'bundle'?" in cli("validate", "bundel", str(greet)).err

@@ -116,6 +116,6 @@ def test_strict_takes_what_is_tolerated_as_an_error(cli: Cli, project: Path) -> 
     more = 'flavour = "green"\n[exports.tea]\npipes = ["none"]\n'
     write(project, {"METHODS.toml": manifest("example.org/acme/tea", more=more), "tea.mthds": bundle("tea", "start")})
     code, out, err = cli("pkg", "validate")
-    assert (code, out) == (0, f"valid: {project}, 2 warning(s)\n")
+    assert (code, out) == (0, f"valid: {project}, 2 warnings\n")
     assert "export_unresolved" in err
     assert cli("pkg", "validate", "--strict")[0] == 1

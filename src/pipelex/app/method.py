@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -47,6 +48,33 @@ class Method:
         listed = ", ".join(self.own) or "none"
         hint = 'choose one, or set main_pipe = "…" in it'
         raise PipeNotFoundError(f"the bundle names no main pipe; its pipes are: {listed}", hint=hint)
+
+    def with_dynamic_as(self, concept: str) -> Method:
+        """The same method, in which each output that is declared Dynamic is that concept. Raises InputError."""
+        crate, ref = self.library.crate, self._concept(concept)
+        if all(pipe.output.concept != "native.Dynamic" for pipe in crate.pipes.values()):
+            raise InputError(f"no output is declared Dynamic, so none can be {ref}", hint="do not ask for a concept")
+        pipes = {
+            code: pipe.model_copy(update={"output": replace(pipe.output, concept=ref)})
+            if pipe.output.concept == "native.Dynamic"
+            else pipe
+            for code, pipe in crate.pipes.items()
+        }
+        return replace(self, library=Library.of(crate.model_copy(update={"pipes": pipes}).sealed()))
+
+    def _concept(self, name: str) -> str:
+        """The absolute reference of a concept, given bare or with its domain."""
+        refs = list(self.library.concepts)
+        if name in refs:
+            return name
+        found = [ref for ref in refs if ref.rpartition(".")[2] == name]
+        if len(found) == 1:
+            return found[0]
+        if found:
+            raise InputError(f"several concepts are called '{name}'", hint=f"write the domain too: {', '.join(found)}")
+        close = get_close_matches(name, [ref.rpartition(".")[2] for ref in refs], n=1)
+        hint = f"did you mean '{close[0]}'?" if close else "name a concept of the method, or a native one"
+        raise InputError(f"no concept is called '{name}'", hint=hint)
 
     def problem(
         self, code: str, ref: str, error: PipelexError, *path: str, prefix: str = "", is_warning: bool = False

@@ -211,8 +211,8 @@ class Runtime:
     ) -> ValidationReport:
         """Check all that can be checked without calling anyone: language, links, models, a dry run of each pipe.
 
-        Without paths, that is each pipe of the library, or the one of the code `pipe`. Raises InputError when a path
-        cannot be read or no pipe answers: that is no verdict.
+        That is each pipe of the bundles, without paths each one of the library; or the one of the code `pipe`. Raises
+        InputError when a path cannot be read or no pipe answers: that is no verdict.
         """
         find_bundles(paths)
         try:
@@ -224,9 +224,8 @@ class Runtime:
                 problems=tuple(item for item in found if not item.is_warning),
                 warnings=tuple(item for item in found if item.is_warning),
             )
-        if not paths:
-            own = [method.library.entry(pipe)] if pipe else method.library.crate.pipes
-            method = replace(method, own=tuple(own))
+        if pipe or not paths:
+            method = replace(method, own=(method.pipe(pipe),) if pipe else tuple(method.library.crate.pipes))
         models = self._check_models(method)
         errors = [(pipe, problem) for pipe, problem in models if not problem.is_warning]
         errors += await self._dry_run_all(method, without={pipe for pipe, _ in errors})

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pipelex.app import Method, Runtime
+    from pipelex.errors import PipelexError
 
 
 def open_runtime(library_dirs: Sequence[Path] | None, functions: Sequence[str] | None = None) -> Runtime:
@@ -33,11 +34,23 @@ def open_method(target: Path | None, library_dirs: Sequence[Path] | None) -> Met
     return method
 
 
-def write(file: Path, text: str) -> None:
-    """Write a text, in a directory that is made when it is not there, and print the path on stdout."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(text, encoding="utf-8")
-    print(file)
+def write(file: Path, text: str, *, told: bool = True) -> None:
+    """Write a text, in a directory that is made when it is not there; the path is printed if `told`."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise unwritten(file, error) from None
+    if told:
+        print(file)
+
+
+def unwritten(file: Path, error: OSError) -> PipelexError:
+    """What it means that a file cannot be written."""
+    from pipelex.errors import InputError
+
+    hint = "check the path, and that you may write there"
+    return InputError(f"cannot write {file}: {error.strerror}", hint=hint)
 
 
 def place_of(method: Method, ref: str) -> str:

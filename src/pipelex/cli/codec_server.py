@@ -56,7 +56,10 @@ async def _serve(loaded: "Loaded", host: str, port: int, origins: list[str] | No
 
     token = loaded.environ.get(auth_token_env, "").strip() if auth_token_env else None
     if token == "":
-        raise CredentialError(f"the token of the codec server is needed, and {auth_token_env} is not set or empty")
+        raise CredentialError(
+            f"the token of the codec server is needed, and {auth_token_env} is not set or empty",
+            hint=f"export {auth_token_env}=...  or leave --auth-token-env out to serve this machine only",
+        )
     log_on_stderr(loaded.settings.temporal.temporal_config.temporal_log_config, "text")
     async with Runtime.open(loaded.settings, environ=loaded.environ) as runtime:
         ui, namespace = runtime.temporal.ui(), runtime.temporal.profile().namespace

@@ -71,14 +71,15 @@ async def _serve(
 def _warn_of_other_address(loaded: "Loaded", record: "ServerRecord") -> None:
     """Say when the configuration sends runs elsewhere: a run would wait at an address that nobody serves."""
     from pipelex.cli import session
+    from pipelex.inference.redaction import shown_url
 
     profile = loaded.settings.temporal.server_profile()
     if (
         "target_host" in profile.model_fields_set
         and profile.target_host.rpartition(":")[2] != record.address.rpartition(":")[2]
     ):
-        session.say(f"warning: the configuration sends runs to {profile.target_host}, not here; leave target_host out")
-        session.say("  and runs of this project find this server by themselves")
+        session.say(f"warning: the configuration sends runs to {shown_url(profile.target_host)}, not here")
+        session.say("  hint: leave target_host out, and runs of this project find this server by themselves")
 
 
 async def _work(record: "ServerRecord", modules: list[str] | None, stop: "asyncio.Event") -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pydantic import JsonValue
 
+from pipelex.cli.toml_text import toml_key, toml_value
 from pipelex.values.concepts import Concepts, Field, FieldType
 from pipelex.values.slots import Slot
 
@@ -124,25 +125,10 @@ def _lines(name: str, value: JsonValue, slot: Slot, concepts: Concepts) -> Itera
     yield f"# {shown}{' (optional)' if is_optional else ''}: {about}"
     mark = "# " if is_optional else ""
     if not _is_table(value):
-        yield f"{mark}{_key(name)} = {_inline(value)}"
+        yield f"{mark}{toml_key(name)} = {toml_value(value)}"
         return
-    header = f"[[{_key(name)}]]" if isinstance(value, list) else f"[{_key(name)}]"
+    header = f"[[{toml_key(name)}]]" if isinstance(value, list) else f"[{toml_key(name)}]"
     for item in value if isinstance(value, list) else [value]:
         yield mark + header
         for key, inner in item.items() if isinstance(item, dict) else ():
-            yield f"{mark}{_key(key)} = {_inline(inner)}"
-
-
-def _key(name: str) -> str:
-    is_bare = name.isascii() and name.replace("_", "").replace("-", "").isalnum()
-    return name if is_bare else json.dumps(name, ensure_ascii=False)
-
-
-def _inline(value: JsonValue) -> str:
-    if isinstance(value, dict):
-        pairs = ", ".join(f"{_key(key)} = {_inline(inner)}" for key, inner in value.items() if inner is not None)
-        return f"{{ {pairs} }}" if pairs else "{}"
-    if isinstance(value, list):
-        return f"[{', '.join(_inline(item) for item in value)}]"
-    # The texts, numbers and booleans of JSON are written in the same way in TOML.
-    return json.dumps(value, ensure_ascii=False)
+            yield f"{mark}{toml_key(key)} = {toml_value(inner)}"

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from pipelex.cli.flags import Server
+from pipelex.cli.flags import Json, Server
 
 if TYPE_CHECKING:
     from pipelex.config.load import Loaded
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 def setup_temporal_namespace(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the commands that would do it by hand.")] = False,
     server: Server = None,
+    json: Json = False,
 ) -> None:
     """Register the search attributes of runs in the Temporal namespace; those already there are left alone."""
     import asyncio
@@ -25,23 +26,30 @@ def setup_temporal_namespace(
     loaded.settings.temporal.server_profile()
     if not attributes.enabled or not attributes.attributes:
         session.say("search attributes are off: nothing to register (enabled under [temporal.search_attributes])")
-        return
-    if dry_run:
-        _print_commands(loaded)
+        if json:
+            session.print_json({"registered": [], "already_registered": []})
+    elif dry_run:
+        _print_commands(loaded, as_json=json)
     else:
-        asyncio.run(_register(loaded))
+        asyncio.run(_register(loaded, as_json=json))
 
 
-def _print_commands(loaded: "Loaded") -> None:
+def _print_commands(loaded: "Loaded", *, as_json: bool) -> None:
     from pipelex.app import Runtime
+    from pipelex.cli.session import print_json
     from pipelex.temporal.namespace import runbook
 
     server = Runtime.open(loaded.settings, environ=loaded.environ).temporal.profile()
-    print(runbook(loaded.settings.temporal.search_attributes.attributes, server))
+    text = runbook(loaded.settings.temporal.search_attributes.attributes, server)
+    if as_json:
+        print_json({"runbook": text})
+    else:
+        print(text)
 
 
-async def _register(loaded: "Loaded") -> None:
+async def _register(loaded: "Loaded", *, as_json: bool) -> None:
     from pipelex.app import Runtime
+    from pipelex.cli.session import print_json
 
     async with Runtime.open(loaded.settings, environ=loaded.environ) as runtime:
         client = await runtime.temporal.client()
@@ -49,6 +57,9 @@ async def _register(loaded: "Loaded") -> None:
 
         names = loaded.settings.temporal.search_attributes.attributes
         done = await register(client, names, runtime.temporal.profile())
+    if as_json:
+        print_json({"registered": list(done.added), "already_registered": list(done.already)})
+        return
     if done.already:
         print(f"already registered: {', '.join(done.already)}")
     print(f"registered: {', '.join(done.added) or 'nothing new'}")

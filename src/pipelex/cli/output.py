@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 import json
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from pipelex.app import RunResult
+    from pipelex.errors import PipelexError
     from pipelex.values.concepts import Concepts
     from pipelex.values.slots import Slot
     from pipelex.values.value import Absence
@@ -102,52 +103,6 @@ def document(result: RunResult) -> Any:
     return result.data if result.absence is None else {"absent": True, **_absence(result.absence)}
 
 
-def failure(error: Exception) -> str:
-    """An error as one line of JSON (MTHDS section 16.1)."""
-    from pipelex.errors import (
-        AuthenticationError,
-        ConfigError,
-        InputError,
-        InternalError,
-        LanguageError,
-        LibraryError,
-        PipelexError,
-    )
-
-    if not isinstance(error, PipelexError):
-        error = InternalError(f"{type(error).__name__}: {error}")
-    domain = "runtime"
-    if isinstance(error, InputError | LanguageError | LibraryError):
-        domain = "input"
-    elif isinstance(error, ConfigError | AuthenticationError):
-        domain = "config"
-    report = {"hint": None, **error.report()}
-    stack = report.pop("pipe_path", None)
-    told = {"error": True, "error_type": type(error).__name__, "code": report.pop("code")}
-    told |= {"message": report.pop("message"), "hint": report.pop("hint")}
-    told |= {"error_domain": domain, "retryable": error.is_retryable}
-    report.pop("retryable", None)
-    return _dumps(told | ({"pipe_stack": stack} if stack else {}) | report)
-
-
-@contextlib.contextmanager
-def failing_as_json(as_json: bool) -> Iterator[None]:
-    """Make a failure of the block, if the command was asked for JSON, one line of JSON on stderr."""
-    import typer
-
-    try:
-        yield
-    except (BrokenPipeError, typer.Exit, typer.BadParameter):
-        raise
-    except Exception as error:
-        if not as_json:
-            raise
-        from pipelex.cli.session import say
-
-        say(failure(error))
-        raise typer.Exit(1) from error
-
-
 def check_rows(slot: Slot, concepts: Concepts) -> None:
     """Raise InputError when what a pipe declares as its output can never be written as rows."""
     from pipelex.errors import InputError
@@ -183,23 +138,57 @@ def write_rows(result: RunResult, file: Path) -> bool:
     except Mismatch as mismatch:
         raise InputError(f"--save-csv cannot write this result: {mismatch}") from None
     except OSError as error:
-        raise InputError(f"the CSV file cannot be written: {error.strerror}", where=str(file)) from None
+        raise unwritten_rows(file, error) from None
     return True
 
 
-def write_files(result: RunResult, base: Path, files: Mapping[str, bytes]) -> Path:
+def unwritten_rows(file: Path, error: OSError) -> PipelexError:
+    """What it means that the CSV file cannot be written."""
+    from pipelex.errors import InputError
+
+    hint = "name a file that can be written with --save-csv"
+    return InputError(f"the CSV file cannot be written: {error.strerror}", where=str(file), hint=hint)
+
+
+def barrier(file: Path) -> OSError | None:
+    """What would keep that file from being written, as far as it can be told without touching anything."""
+    whole = place = file.absolute()
+    if place.is_dir():
+        return _error(errno.EISDIR)
+    while not (place.exists() or place.is_symlink()):
+        place = place.parent
+    if place != whole and not place.is_dir():
+        return _error(errno.ENOTDIR)
+    rights = os.W_OK | os.X_OK if place.is_dir() else os.W_OK
+    # What a link leads to may not be there yet.
+    return _error(errno.EACCES) if place.exists() and not os.access(place, rights) else None
+
+
+def _error(number: int) -> OSError:
+    return OSError(number, os.strerror(number))
+
+
+def write_files(
+    result: RunResult, base: Path, files: Mapping[str, bytes], *, main: bool = True, memory: bool = True
+) -> Path | None:
     """Write `<base>/<pipe>_output_NN/`, all or nothing, with the next free number. Returns the directory.
 
-    `files` are those that the run made. Raises ConfigError when the directory cannot be written.
+    `files` are those that the run made; with the result, if `main`, and its memory. None when that is no file at all.
+    Raises ConfigError when the directory cannot be written.
     """
     note = f"> {SIMULATED}\n\n" if result.is_simulated else ""
-    texts = {
-        "main_stuff.json": _dumps(document(result), indent=4),
-        "main_stuff.md": note + markdown(result),
-        "working_memory.json": _dumps(result.working_memory.to_wire(result.run_id), indent=4),
-    }
-    contents = {name: f"{text.rstrip()}\n".encode() for name, text in texts.items()}
-    return write_directory({**files, **contents}, base, result.pipe.rpartition(".")[2])
+    texts = {}
+    if main:
+        texts = {"main_stuff.json": _dumps(document(result), indent=4), "main_stuff.md": note + markdown(result)}
+    if memory:
+        texts["working_memory.json"] = memory_text(result)
+    contents = {**files, **{name: f"{text.rstrip()}\n".encode() for name, text in texts.items()}}
+    return write_directory(contents, base, result.pipe.rpartition(".")[2]) if contents else None
+
+
+def memory_text(result: RunResult) -> str:
+    """The working memory, as working_memory.json holds it."""
+    return _dumps(result.working_memory.to_wire(result.run_id), indent=4) + "\n"
 
 
 def write_directory(files: Mapping[str, bytes], base: Path, code: str) -> Path:
@@ -207,11 +196,16 @@ def write_directory(files: Mapping[str, bytes], base: Path, code: str) -> Path:
     try:
         return _written(files, base, code)
     except OSError as error:
-        from pipelex.errors import ConfigError
+        raise unwritten(base, error) from error
 
-        hint = "name a directory that can be written with --output-dir, or dir under [output] in .pipelex/pipelex.toml"
-        reason = error.strerror or type(error).__name__
-        raise ConfigError(f"the results cannot be written in {base}: {reason}", hint=hint) from error
+
+def unwritten(base: Path, error: OSError) -> PipelexError:
+    """What it means that a results directory cannot be made there."""
+    from pipelex.errors import ConfigError
+
+    hint = "name a directory that can be written with --output-dir, or dir under [output] in .pipelex/pipelex.toml"
+    reason = error.strerror or type(error).__name__
+    return ConfigError(f"the results cannot be written in {base}: {reason}", hint=hint)
 
 
 def _written(contents: Mapping[str, bytes], base: Path, code: str) -> Path:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
+from pipelex.cli.completion import pipe_codes
 from pipelex.cli.flags import Functions, Json, LibraryDirs
 
 if TYPE_CHECKING:
@@ -39,16 +40,22 @@ class _Entry(NamedTuple):
     values: dict[str, _Value]
 
 
+Bundle = Annotated[Path | None, typer.Argument(metavar="PATH", help="A .mthds file, or a directory that holds one.")]
+OnlyPipe = Annotated[
+    str | None,
+    typer.Option(
+        "--pipe", metavar="CODE", autocompletion=pipe_codes, help="Only what this pipe, and those it runs, may call."
+    ),
+]
+OnlyHandle = Annotated[
+    str | None, typer.Option("--handle", metavar="NAME", help="Only calls of this model handle or function.")
+]
+
+
 def routes(
-    path: Annotated[
-        Path | None, typer.Argument(metavar="[PATH]", help="A .mthds file, or a directory that holds one.")
-    ] = None,
-    pipe: Annotated[
-        str | None, typer.Option("--pipe", metavar="CODE", help="Only what this pipe, and those it runs, may call.")
-    ] = None,
-    handle: Annotated[
-        str | None, typer.Option("--handle", metavar="NAME", help="Only calls of this model handle or function.")
-    ] = None,
+    path: Bundle = None,
+    pipe: OnlyPipe = None,
+    handle: OnlyHandle = None,
     library_dir: LibraryDirs = None,
     functions: Functions = None,
     json: Json = False,
@@ -58,23 +65,37 @@ def routes(
     Without PATH and --pipe: all activities, and each handle that the settings name. With them: what that pipe may call,
     with the models it would use. Layers: `default`, `baseline` ([temporal.worker_config]), or the name of the table.
     """
+    show(path, pipe, handle, library_dir, functions, with_origin=True, as_json=json)
+
+
+def show(
+    path: Path | None,
+    pipe: str | None,
+    handle: str | None,
+    library_dirs: list[Path] | None,
+    functions: list[str] | None,
+    *,
+    with_origin: bool,
+    as_json: bool,
+) -> None:
+    """Print the routes of what a pipe may call, or of all activities."""
     from pipelex.app import Runtime
     from pipelex.cli import session
 
     loaded = session.load()
     sources = session.function_sources(functions, loaded)
-    runtime = Runtime.open(loaded.settings, library_dirs=library_dir, environ=loaded.environ, functions=sources)
+    runtime = Runtime.open(loaded.settings, library_dirs=library_dirs, environ=loaded.environ, functions=sources)
     settings = loaded.settings.temporal
     for warning in _unknown_handles(settings, runtime.deck):
         session.say(f"warning: {warning}")
     asked = _of_settings(settings, handle) if path is None and pipe is None else _of_pipe(runtime, path, pipe)
     found = [_entry(settings, loaded.sources, *call) for call in asked if handle in (None, call[1])]
-    if json:
-        _print_json(found)
+    if as_json:
+        _print_json(found, with_origin=with_origin)
         return
     if not found:
         session.say("nothing to route: " + (f"no call goes to {handle!r}" if handle else "this pipe calls no activity"))
-    print("\n\n".join("\n".join(_block(calls)) for calls in _alike(found)))
+    print("\n\n".join("\n".join(_block(calls, with_origin=with_origin)) for calls in _alike(found)))
 
 
 def _of_settings(settings: "TemporalSettings", handle: str | None) -> Iterator[tuple[str, str | None]]:
@@ -161,15 +182,15 @@ def _alike(entries: Iterable[_Entry]) -> list[list[_Entry]]:
     return list(groups.values())
 
 
-def _block(calls: list[_Entry]) -> Iterator[str]:
+def _block(calls: list[_Entry], *, with_origin: bool) -> Iterator[str]:
     for call in calls:
         yield call.activity if call.handle is None else f"{call.activity}  {call.handle}"
     values = calls[0].values
     shown = {key: _text(item.value) for key, item in values.items()}
     widest_key, widest = max(map(len, shown)), max(map(len, shown.values()))
     for key, (_, layer, source) in values.items():
-        told = f"{layer} ({source})" if source else layer
-        yield f"  {key.ljust(widest_key)}  {shown[key].ljust(widest)}  {told}"
+        told = (f"  {layer} ({source})" if source else f"  {layer}") if with_origin else ""
+        yield f"  {key.ljust(widest_key)}  {shown[key].ljust(widest)}{told}".rstrip()
 
 
 def _text(value: Any) -> str:
@@ -178,17 +199,18 @@ def _text(value: Any) -> str:
     return "none" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
 
 
-def _print_json(entries: Iterable[_Entry]) -> None:
+def _print_json(entries: Iterable[_Entry], *, with_origin: bool) -> None:
     import json
 
-    def plain(value: Any) -> Any:
-        return str(value) if isinstance(value, timedelta) else value
+    def told(item: _Value) -> Any:
+        value = str(item.value) if isinstance(item.value, timedelta) else item.value
+        return item._asdict() | {"value": value} if with_origin else value
 
     found = [
         {
             "activity": entry.activity,
             "handle": entry.handle,
-            "values": {key: item._asdict() | {"value": plain(item.value)} for key, item in entry.values.items()},
+            "values": {key: told(item) for key, item in entry.values.items()},
         }
         for entry in entries
     ]

@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     from pipelex.config.load import Loaded
 
 
+class EndedError(Exception):
+    """Wraps an error that ends the command with another exit code than 1."""
+
+    def __init__(self, error: Exception, code: int) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.code = code
+
+
 def load(*, server: str | None = None, warn: Callable[[str], object] | None = None) -> Loaded:
     """Load the settings for the current directory; warnings go to stderr, or to `warn`.
 
@@ -39,6 +48,18 @@ def say(text: str) -> None:
     from pipelex.values.terminal import for_terminal
 
     print(for_terminal(text), file=sys.stderr, flush=True)
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 pipe`, `2 pipes`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def print_json(data: object) -> None:
+    """The one document on stdout of a command with `--json`."""
+    import json
+
+    print(json.dumps(data, ensure_ascii=False))
 
 
 def function_sources(given: Sequence[str] | None, loaded: Loaded) -> list[str | Path]:

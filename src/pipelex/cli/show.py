@@ -1,4 +1,4 @@
-"""`pipelex show`: what is in the library, and the models, as text for a person or as one JSON document."""
+"""`pipelex show`: what holds here (pipes, settings, backends, models, routes), for a person or as one JSON document."""
 
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Annotated, Any
@@ -6,13 +6,23 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from pipelex.cli.columns import columns
-from pipelex.cli.flags import Json, LibraryDirs
+from pipelex.cli.completion import pipe_codes
+from pipelex.cli.flags import Functions, Json, LibraryDirs, Server
+from pipelex.cli.routes import Bundle, OnlyHandle, OnlyPipe
+from pipelex.cli.session import print_json
 
 if TYPE_CHECKING:
     from pipelex.app import Method
     from pipelex.library.library import Library
 
-app = typer.Typer(help="Show what is in the library, and the models.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Show what holds here: pipes, settings, backends, models, routes.", no_args_is_help=True, rich_markup_mode=None
+)
+
+Origin = Annotated[
+    bool,
+    typer.Option("--origin", help="Say where each value comes from: a file and its line, a variable, a default."),
+]
 
 _HEAD = ("CODE", "TYPE", "INPUTS", "OUTPUT", "DESCRIPTION")
 _WIDEST = 48
@@ -20,13 +30,14 @@ _WIDEST = 48
 
 @app.callback()
 def group() -> None:
-    """Show what is in the library, and the models."""
+    """Show what holds here: pipes, settings, backends, models, routes."""
 
 
-@app.command("pipe")
+@app.command("pipe", short_help="Show what a pipe does, takes and gives.")
 def pipe(
     code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="Code of the pipe, bare or with its domain.")
+        str | None,
+        typer.Argument(metavar="CODE", autocompletion=pipe_codes, help="Code of the pipe, bare or with its domain."),
     ] = None,
     all_pipes: Annotated[bool, typer.Option("--all", "-a", help="Show every pipe, as `show pipes` does.")] = False,
     library_dir: LibraryDirs = None,
@@ -43,7 +54,7 @@ def pipe(
     method = open_method(None, library_dir)
     ref = method.library.entry(code)
     if json:
-        _print_json(_described(method, ref))
+        print_json(_described(method, ref))
     else:
         print("\n".join(_card(method, ref)))
 
@@ -56,57 +67,87 @@ def pipes(library_dir: LibraryDirs = None, json: Json = False) -> None:
     method = open_method(None, library_dir)
     refs = sorted(method.library.crate.pipes)
     if json:
-        _print_json([_described(method, ref) for ref in refs])
+        print_json([_described(method, ref) for ref in refs])
         return
     domains = dict.fromkeys(ref.rpartition(".")[0] for ref in refs)
     print("\n\n".join("\n".join(_domain(method.library, domain, refs)) for domain in domains) or "no pipe")
 
 
-@app.command("models")
-def models(json: Json = False) -> None:
-    """List the models that backends here declare, with what they cost and where that price comes from."""
-    from pipelex.cli import session
-    from pipelex.inference.deck import Deck
-    from pipelex.inference.prices import source_of, token_price
+@app.command("config", short_help="Print the settings that hold here.")
+def config(origin: Origin = False, server: Server = None, json: Json = False) -> None:
+    """Print the settings that hold here, as TOML. Secrets are not shown: keys are named, not written, in settings."""
+    from pipelex.cli import session, show_settings
+
+    loaded = session.load(server=server)
+    if json:
+        print_json(show_settings.as_data(loaded, with_origin=origin))
+    else:
+        _print(show_settings.as_toml(loaded, with_origin=origin))
+
+
+@app.command("backends", short_help="List backends and the routes to them.")
+def backends(
+    all_backends: Annotated[
+        bool, typer.Option("--all", "-a", help="Also those that are disabled, and the built-in routes.")
+    ] = False,
+    origin: Origin = False,
+    json: Json = False,
+) -> None:
+    """List the backends, whether their key is here, and the routes from models to them. No key is shown."""
+    from pipelex.cli import session, show_models
 
     loaded = session.load()
-    secrets = loaded.settings.secrets_here(loaded.environ)
-    backends = Deck.load(loaded.settings.config_dirs, secrets).backends
-    found: list[dict[str, Any]] = []
-    for backend, model in backends.models():
-        costs, mark = dict(model.costs), model.costs_from
-        kind = str({**backend.model_defaults, **backend.models[model.handle]}.get("model_type", "llm"))
-        if kind == "llm" and not costs and (known := token_price(backend.name, model.model_id)) is not None:
-            mark, costs["input"], costs["output"] = known
-        source = source_of(mark) if costs else None
-        is_local = kind == "text_extractor" and not backend.endpoint
-        found.append(
-            {
-                "model": model.handle,
-                "model_type": kind,
-                "backend": backend.name,
-                "costs_usd": costs,
-                "price_source": source,
-                "is_free": is_local and not costs,
-                "has_key": backends.has_credentials(backend),
-            }
-        )
+    found = show_models.backends(loaded, with_disabled=all_backends)
+    here = show_models.backends_here(loaded)
     if json:
-        _print_json(found)
-        return
-    rows = [["MODEL", "TYPE", "BACKEND", "KEY", "COSTS IN USD", "FROM"]]
-    for item in found:
-        told = ", ".join(f"{name} {price:g}" for name, price in item["costs_usd"].items())
-        row = [
-            item["model"],
-            item["model_type"],
-            item["backend"],
-            "yes" if item["has_key"] else "no",
-            told or ("free" if item["is_free"] else "unknown"),
-        ]
-        rows.append([*row, item["price_source"] or ""])
-    print("\n".join(columns(rows)))
-    print("\ninput and output are per million tokens; page, image and search are each")
+        listed = show_models.with_origins(found) if origin else [item for item, _ in found]
+        print_json({"backends": listed, "routing": show_models.routing(here)})
+    elif origin:
+        _print(show_models.backend_toml(found))
+    else:
+        _print("\n".join(show_models.backend_lines(found, here, with_built_in=all_backends)))
+
+
+@app.command("models", short_help="List models and what they cost.")
+def models(
+    backend: Annotated[str | None, typer.Argument(metavar="BACKEND", help="Only those of this backend.")] = None,
+    flat: Annotated[bool, typer.Option("--flat", help="Print comma-separated values.")] = False,
+    origin: Origin = False,
+    json: Json = False,
+) -> None:
+    """List the models that backends here declare, with what they cost and where that price comes from."""
+    if flat and (origin or json):
+        raise typer.BadParameter("--flat goes with neither --json nor --origin")
+    from pipelex.cli import session, show_models
+
+    loaded = session.load()
+    found = show_models.models(loaded, backend)
+    listed = [item for item, _ in found]
+    if json:
+        print_json(show_models.with_origins(found) if origin else listed)
+    elif origin:
+        _print(show_models.model_toml(loaded, found))
+    elif flat:
+        _print(show_models.model_csv(listed).rstrip("\n"))
+    else:
+        _print("\n".join(show_models.model_lines(listed)))
+        session.say("input and output are per million tokens; page, image and search are each")
+
+
+@app.command("routes", short_help="Show where each call goes, and how patiently.")
+def routes(
+    path: Bundle = None,
+    pipe: OnlyPipe = None,
+    handle: OnlyHandle = None,
+    library_dir: LibraryDirs = None,
+    functions: Functions = None,
+    origin: Origin = False,
+    json: Json = False,
+) -> None:
+    """Show the queue, the timeouts, the retries and the rate cap of each activity, as `pipelex routes` does."""
+    from pipelex.cli.routes import show
+
+    show(path, pipe, handle, library_dir, functions, with_origin=origin, as_json=json)
 
 
 def _described(method: "Method", ref: str) -> dict[str, Any]:
@@ -157,7 +198,7 @@ def _cut(text: str) -> str:
     return text if len(text) <= _WIDEST else text[: _WIDEST - 1] + "…"
 
 
-def _print_json(data: object) -> None:
-    import json
+def _print(text: str) -> None:
+    from pipelex.values.terminal import for_terminal
 
-    print(json.dumps(data, ensure_ascii=False))
+    print(for_terminal(text))

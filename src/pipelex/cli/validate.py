@@ -5,7 +5,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
+from pipelex.cli import earlier
+from pipelex.cli.completion import pipe_codes
 from pipelex.cli.flags import Functions, Json, LibraryDirs
 
 if TYPE_CHECKING:
@@ -20,7 +23,30 @@ AllowSignatures = Annotated[
 ]
 All = Annotated[bool, typer.Option("--all", "-a", help="Check every pipe of the library.")]
 
-app = typer.Typer(help="Check a method.", rich_markup_mode=None)
+
+PipeFlag = Annotated[
+    str | None,
+    typer.Option("--pipe", metavar="CODE", autocompletion=pipe_codes, help="Check only this pipe."),
+]
+
+
+class BareCode(TyperGroup):
+    """Reads `validate CODE` as `validate pipe CODE`, unless CODE looks like a command that is misspelled."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Leave out the flags of earlier versions, wherever they stand: the group is given the whole line."""
+        return super().parse_args(ctx, earlier.today(ctx, args, earlier.IDLE_VALIDATE))
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """The command that the first word names, or `pipe`."""
+        from difflib import get_close_matches
+
+        if args and args[0] not in self.commands and not get_close_matches(args[0], self.commands):
+            args = ["pipe", *args]
+        return super().resolve_command(ctx, args)
+
+
+app = typer.Typer(help="Check a method.", cls=BareCode, rich_markup_mode=None)
 
 
 @app.callback(invoke_without_command=True)
@@ -33,18 +59,21 @@ def group(
     allow_signatures: AllowSignatures = False,
     functions: Functions = None,
 ) -> None:
-    """Check a bundle, a pipe of the library, or (--all) the whole library."""
+    """Check a bundle, an installed method, a pipe of the library, or (--all) the whole library."""
     if context.invoked_subcommand is not None:
+        # What stands before the name of the command holds for it.
+        given = {name: value for name, value in context.params.items() if value}
+        context.default_map = {context.invoked_subcommand: given}
         return
     if not all_pipes:
-        print(context.get_help())
-        raise typer.Exit(NO_VERDICT)
+        raise typer.BadParameter("say what to check: bundle PATH, method NAME, pipe CODE, or --all")
     _check([], None, library_dir, functions, strict=strict, is_json=json, allow_signatures=allow_signatures)
 
 
-@app.command("bundle")
+@app.command("bundle", short_help="Check a file, or a directory of them.")
 def bundle(
     path: Annotated[Path, typer.Argument(metavar="PATH", help="A .mthds file, or a directory of them.")],
+    pipe: PipeFlag = None,
     library_dir: LibraryDirs = None,
     strict: Strict = False,
     json: Json = False,
@@ -56,13 +85,14 @@ def bundle(
     Exit code 0: valid and runnable (warnings do not count); 1: invalid, or signatures are left to implement; 2: no
     verdict, for instance because the file is missing.
     """
-    _check([path], None, library_dir, functions, strict=strict, is_json=json, allow_signatures=allow_signatures)
+    _check([path], pipe, library_dir, functions, strict=strict, is_json=json, allow_signatures=allow_signatures)
 
 
-@app.command("pipe")
+@app.command("pipe", short_help="Check a pipe of the library.")
 def pipe(
     code: Annotated[
-        str | None, typer.Argument(metavar="[CODE]", help="Code of the pipe, bare or with its domain.")
+        str | None,
+        typer.Argument(metavar="CODE", autocompletion=pipe_codes, help="Code of the pipe, bare or with its domain."),
     ] = None,
     all_pipes: All = False,
     library_dir: LibraryDirs = None,
@@ -80,6 +110,30 @@ def pipe(
     _check([], code, library_dir, functions, strict=strict, is_json=json, allow_signatures=allow_signatures)
 
 
+@app.command("method", short_help="Check an installed method.")
+def method(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Name of an installed method, or address of a package.")],
+    pipe: PipeFlag = None,
+    library_dir: LibraryDirs = None,
+    strict: Strict = False,
+    json: Json = False,
+    allow_signatures: AllowSignatures = False,
+    functions: Functions = None,
+) -> None:
+    """Check a method that is installed in .mthds/methods/, or a package that has been fetched.
+
+    Exit codes as for a bundle.
+    """
+    from pipelex.cli.method import installed
+    from pipelex.cli.session import EndedError
+
+    try:
+        place = installed(name)
+    except Exception as error:
+        raise EndedError(error, NO_VERDICT) from error
+    _check([place], pipe, library_dir, functions, strict=strict, is_json=json, allow_signatures=allow_signatures)
+
+
 def _check(
     paths: Sequence[Path],
     code: str | None,
@@ -91,9 +145,9 @@ def _check(
     allow_signatures: bool,
 ) -> None:
     import asyncio
-    import sys
 
-    from pipelex.errors import InputError, PipelexError
+    from pipelex.cli.session import EndedError, print_json
+    from pipelex.errors import InputError
 
     async def report() -> "ValidationReport":
         from pipelex.cli.authoring import open_runtime
@@ -106,11 +160,11 @@ def _check(
 
     try:
         found = asyncio.run(report())
-    except PipelexError as error:
-        print(_dumps({"error": True, **error.report()}) if is_json else error.render(), file=sys.stderr)
-        raise typer.Exit(NO_VERDICT) from None
+    except Exception as error:
+        # Whatever went wrong, it is no verdict on the method.
+        raise EndedError(error, NO_VERDICT) from error
     if is_json:
-        print(_dumps(document(found)))
+        print_json(document(found))
     else:
         _show(str(paths[0]) if paths else code or "the library", found, is_allowed=allow_signatures)
     is_good = found.is_valid and (allow_signatures or not pending(found))
@@ -118,17 +172,17 @@ def _check(
 
 
 def _show(target: str, report: "ValidationReport", *, is_allowed: bool) -> None:
-    from pipelex.cli.session import say
+    from pipelex.cli.session import counted, say
 
     for problem in (*report.warnings, *report.problems):
         say(problem.render())
     missing = pending(report)
     if not report.is_valid:
-        say(f"invalid: {target}: {len(report.problems)} error(s)")
+        say(f"invalid: {target}: {counted(len(report.problems), 'error')}")
         return
-    count = f", {len(report.warnings)} warning(s)" if report.warnings else ""
-    signatures = f", {len(missing)} signature(s)" if missing else ""
-    print(f"valid: {target}: {len(report.pipes)} pipe(s){signatures}{count}")
+    count = f", {counted(len(report.warnings), 'warning')}" if report.warnings else ""
+    signatures = f", {counted(len(missing), 'signature')}" if missing else ""
+    print(f"valid: {target}: {counted(len(report.pipes), 'pipe')}{signatures}{count}")
     if missing:
         say(f"not runnable: nothing implements {', '.join(missing)}")
         if not is_allowed:
@@ -259,9 +313,3 @@ def _declaration(problem: "Problem", text: str) -> dict[str, str | None]:
         found["field_path"] = ".".join(str(part) for part in path)
         found["field_name"] = next((part for part in reversed(path) if isinstance(part, str)), None)
     return found
-
-
-def _dumps(data: object) -> str:
-    import json
-
-    return json.dumps(data, ensure_ascii=False)

@@ -44,6 +44,8 @@ def worker(
     log_format: Annotated[
         LogFormat, typer.Option("--log-format", help="Log for people, or one JSON object a line.")
     ] = "text",
+    no_sandbox: Annotated[bool, typer.Option("--no-sandbox", hidden=True)] = False,
+    unit_testing: Annotated[bool, typer.Option("--unit-testing", hidden=True)] = False,
 ) -> None:
     """Poll Temporal task queues and do the work, until SIGTERM or Ctrl-C; running work is finished first.
 
@@ -52,7 +54,7 @@ def worker(
     import asyncio
 
     from pipelex.app import need_sdk
-    from pipelex.cli import session
+    from pipelex.cli import earlier, session
     from pipelex.errors import PipelexError
 
     try:
@@ -62,7 +64,10 @@ def worker(
 
         # What is said before the settings are known is said in the same format.
         log_on_stderr(TemporalLogConfig(), log_format)
-        loaded = session.load(server=server, warn=_warn if log_format == "json" else None)
+        warn = _warn if log_format == "json" else None
+        given = {"--no-sandbox": no_sandbox, "--unit-testing": unit_testing}
+        earlier.warn([flag for flag, is_given in given.items() if is_given], earlier.IDLE_WORKER, warn)
+        loaded = session.load(server=server, warn=warn)
         log_on_stderr(loaded.settings.temporal.temporal_config.temporal_log_config, log_format)
         names = {"task_queues": task_queue or (), "scope_name": scope, "profile_name": profile, "build_id": build_id}
         asyncio.run(_serve(loaded, names, functions, health_address, metrics_address, log_format))
@@ -83,6 +88,7 @@ async def _serve(
 ) -> None:
     from pipelex.app import Runtime
     from pipelex.cli import session
+    from pipelex.inference.redaction import shown_url
     from pipelex.temporal.health import listen_address
     from pipelex.temporal.worker import chosen_duty, duty_told, run_worker
 
@@ -94,7 +100,7 @@ async def _serve(
             listen_address(address, flag)
     sources = session.function_sources(modules, loaded)
     async with Runtime.open(loaded.settings, environ=loaded.environ, functions=sources) as runtime:
-        performer, address = runtime.performer(), runtime.temporal.profile().target_host
+        performer, address = runtime.performer(), shown_url(runtime.temporal.profile().target_host)
         client = await runtime.temporal.client(metrics_address=metrics_address)
         await performer.warm()
         told = {"server": address, **duty_told(duty, performer, temporal)}
