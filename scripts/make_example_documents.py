@@ -1,13 +1,19 @@
-"""Write the PDF contracts of examples/contract_review. Needs `pip install fpdf2`; the results are committed."""
+"""Write the PDF files of the examples: `python scripts/make_example_documents.py [EXAMPLE …]`.
+
+Needs the extra `documents`. The texts are those below, and scripts/example_documents/<example>/<name>.txt; the
+results are committed.
+"""
 
 from __future__ import annotations
 
 import datetime
+import sys
 from pathlib import Path
 
 from fpdf import FPDF
 
-TARGET = Path(__file__).parent.parent / "examples" / "contract_review" / "documents"
+TEXTS = Path(__file__).parent / "example_documents"
+EXAMPLES = Path(__file__).parent.parent / "examples"
 
 CONTRACTS: dict[str, tuple[str, list[list[tuple[str, str]]]]] = {
     "cloud_subscription": (
@@ -171,35 +177,107 @@ CONTRACTS: dict[str, tuple[str, list[list[tuple[str, str]]]]] = {
 }
 
 
-def write(name: str, title: str, pages: list[list[tuple[str, str]]]) -> None:
-    """Write one contract, one PDF page per list of clauses."""
+def begin(title: str) -> FPDF:
+    """An empty document that has the same bytes each time it is written."""
     pdf = FPDF(format="A4")
     pdf.set_creation_date(datetime.datetime(2031, 1, 2, tzinfo=datetime.UTC))
     pdf.set_margin(22)
     pdf.set_auto_page_break(False)
-    pdf.set_title(title.title())
+    pdf.set_title(title)
+    return pdf
+
+
+def head(pdf: FPDF, title: str) -> None:
+    """The title of a document, under a bar."""
+    pdf.set_fill_color(30, 60, 90)
+    pdf.rect(22, 20, 166, 2, style="F")
+    pdf.set_y(28)
+    pdf.set_font("Times", "B", 18)
+    pdf.cell(0, 12, title, new_x="LMARGIN", new_y="NEXT")
+    pdf.ln(4)
+
+
+def foot(pdf: FPDF, text: str) -> None:
+    """The line at the bottom of a page."""
+    pdf.set_y(-20)
+    pdf.set_font("Times", "I", 9)
+    pdf.cell(0, 6, text, align="C")
+
+
+def clause(pdf: FPDF, heading: str, text: str) -> None:
+    """A heading and its paragraph."""
+    pdf.set_font("Times", "B", 12)
+    pdf.cell(0, 8, heading, new_x="LMARGIN", new_y="NEXT")
+    pdf.set_font("Times", "", 11)
+    pdf.multi_cell(0, 6, text, align="J", new_x="LMARGIN", new_y="NEXT")
+    pdf.ln(3)
+
+
+def write_contract(file: Path, title: str, pages: list[list[tuple[str, str]]]) -> None:
+    """Write one contract, one PDF page per list of clauses."""
+    pdf = begin(title.title())
     for number, clauses in enumerate(pages, start=1):
         pdf.add_page()
         if number == 1:
-            pdf.set_fill_color(30, 60, 90)
-            pdf.rect(22, 20, 166, 2, style="F")
-            pdf.set_y(28)
-            pdf.set_font("Times", "B", 18)
-            pdf.cell(0, 12, title, new_x="LMARGIN", new_y="NEXT")
-            pdf.ln(4)
+            head(pdf, title)
         for heading, text in clauses:
-            pdf.set_font("Times", "B", 12)
-            pdf.cell(0, 8, heading, new_x="LMARGIN", new_y="NEXT")
-            pdf.set_font("Times", "", 11)
-            pdf.multi_cell(0, 6, text, align="J", new_x="LMARGIN", new_y="NEXT")
-            pdf.ln(3)
-        pdf.set_y(-20)
-        pdf.set_font("Times", "I", 9)
-        pdf.cell(0, 6, f"{title.title()}, page {number} of {len(pages)}", align="C")
-    pdf.output(str(TARGET / f"{name}.pdf"))
+            clause(pdf, heading, text)
+        foot(pdf, f"{title.title()}, page {number} of {len(pages)}")
+    pdf.output(str(file))
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text as a PDF: `# title`, `## heading`, `| cells |`, `---` for a new page; other lines are paragraphs."""
+    title = text.splitlines()[0].removeprefix("# ")
+    pages = text.split("\n---\n")
+    pdf = begin(title)
+    for number, page in enumerate(pages, start=1):
+        pdf.add_page()
+        for line in page.splitlines():
+            write_line(pdf, line)
+        if len(pages) > 1:
+            foot(pdf, f"{title}, page {number} of {len(pages)}")
+    pdf.output(str(file))
+
+
+def write_line(pdf: FPDF, line: str) -> None:
+    """Write one line of a text, as its first characters say."""
+    if line.startswith("# "):
+        head(pdf, line[2:])
+    elif line.startswith("## "):
+        pdf.ln(3)
+        pdf.set_font("Times", "B", 12)
+        pdf.cell(0, 8, line[3:], new_x="LMARGIN", new_y="NEXT")
+    elif line.startswith("| "):
+        first, *others = (cell.strip() for cell in line.strip("| ").split("|"))
+        pdf.set_font("Times", "", 11)
+        pdf.cell(82, 7, first, border="B")
+        for cell in others:
+            pdf.cell(28, 7, cell, border="B", align="R")
+        pdf.ln(7)
+    else:
+        pdf.set_font("Times", "", 11)
+        pdf.multi_cell(0, 6, line, new_x="LMARGIN", new_y="NEXT")
+        pdf.ln(1)
+
+
+def main(wanted: list[str]) -> None:
+    """Write the documents of the wanted examples; of all when none is named."""
+    if not wanted or "contract_review" in wanted:
+        for name, (title, pages) in CONTRACTS.items():
+            write_contract(target("contract_review", name), title, pages)
+    for file in sorted(TEXTS.glob("*/*.txt")):
+        if not wanted or file.parent.name in wanted:
+            write_text(target(file.parent.name, file.stem), file.read_text("utf-8"))
+
+
+def target(example: str, name: str) -> Path:
+    """Where a document goes; says so."""
+    file = EXAMPLES / example / "documents" / f"{name}.pdf"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    print(f"writing {file.relative_to(EXAMPLES.parent)}")
+    return file
 
 
 if __name__ == "__main__":
-    for name, (title, pages) in CONTRACTS.items():
-        write(name, title, pages)
-        print(f"wrote {TARGET.name}/{name}.pdf, {len(pages)} pages")
+    main(sys.argv[1:])

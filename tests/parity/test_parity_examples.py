@@ -7,14 +7,19 @@ import os
 import socket
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from parity_hosts import Hosts, ends_of, hosts, runtime
 from temporalio.client import Client
 
+from pipelex.language.pipes import Pipe, PipeSignature
+from pipelex.library.library import load_library
+
 EXAMPLES = sorted(file.parent for file in (Path(__file__).parents[2] / "examples").glob("*/bundle.mthds"))
 each_example = pytest.mark.parametrize("example", EXAMPLES, ids=lambda folder: folder.name)
+EVERY_KIND = ("contract_review", "research_brief", "product_sheet", "orders")
+"""Examples that have every kind of pipe between them."""
 
 
 def inputs_of(example: Path) -> dict[str, Any]:
@@ -74,8 +79,16 @@ async def test_an_example_gives_the_same_in_every_host(example: Path, simulated:
         assert end == expected, name
 
 
+def test_few_examples_have_every_kind_of_pipe() -> None:
+    files = [folder / "bundle.mthds" for folder in EXAMPLES if folder.name in EVERY_KIND]
+    kinds = {type(pipe) for file in files for pipe in load_library([file])[0].crate.pipes.values()}
+    assert kinds == {*get_args(get_args(Pipe)[0])} - {PipeSignature}
+
+
 @pytest.mark.server
-@each_example
+@pytest.mark.parametrize(
+    "example", [folder for folder in EXAMPLES if folder.name in EVERY_KIND], ids=lambda it: it.name
+)
 async def test_an_example_runs_dry_on_a_server(example: Path, simulated: Hosts) -> None:
     ends = await ends_of(simulated, example, inputs_of(example), inputs_dir=example, dry_run=True)
     assert ends["in process"].error is None
