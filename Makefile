@@ -59,8 +59,10 @@ bench: $(VENV)/.dev ## measure against hand-written programs (minutes; nothing i
 live: $(VENV)/.dev ## call each provider whose key is set, for about two cents
 	@$(BIN)/python scripts/live.py
 
-docs: $(VENV)/.dev ## write the reference pages from the code
+docs: $(VENV)/.dev ## write the reference pages from the code, then the site: site/index.html
 	@$(BIN)/python scripts/reference.py
+	@$(BIN)/sphinx-build -q -W --keep-going -E -a -c docs -d .sphinx_cache . site
+	@echo "the site is site/index.html"
 
 clean: ## remove the virtual environment and everything generated
-	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .pipelex results
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .sphinx_cache .pipelex results site

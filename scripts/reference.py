@@ -1,28 +1,24 @@
-"""`make docs`: write docs/reference/*.md from the code: commands, settings, errors, activities, rules of the language.
+"""`make docs`: write docs/reference/*.md from the code. Here: commands, errors, activities, metrics, rules.
 
 `pages()` gives the same text on every machine, so that a test can compare it with what is committed.
 """
 
 from __future__ import annotations
 
-import ast
 import importlib.util
 import inspect
 import re
 import sys
-import textwrap
-import types
 import typing
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from datetime import timedelta
-from functools import cache
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
-from pydantic_core import PydanticUndefined
+from reference_python import python_page
+from reference_settings import configuration_page
+from reference_text import paragraph, quoted, shown, table
 
 TESTS = Path(__file__).parent.parent / "tests"
 FOLDER = Path(__file__).parent.parent / "docs" / "reference"
@@ -38,22 +34,10 @@ def pages() -> dict[str, str]:
         "errors.md": errors_page(),
         "activities.md": activities_page(),
         "language.md": language_page(),
+        "metrics.md": metrics_page(),
+        "python.md": python_page(),
     }
     return {name: "\n".join([NOTE, "", *lines]).strip() + "\n" for name, lines in found.items()}
-
-
-def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """The lines of a Markdown table, and an empty one."""
-    names = list(head)
-    for row in (names, ["---"] * len(names), *rows):
-        yield f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |"
-    yield ""
-
-
-def paragraph(text: str | None) -> str:
-    """A docstring on one line per paragraph, which is how Markdown is written here."""
-    blocks = inspect.cleandoc(text or "").split("\n\n")
-    return "\n\n".join(" ".join(block.split()) for block in blocks)
 
 
 # --- Commands ---------------------------------------------------------------------------------------------------------
@@ -88,7 +72,7 @@ def cli_page() -> Iterator[str]:
 def commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
     """Every command that does something, with its whole name, in the order of `--help`."""
     for name in group.list_commands(None):
-        command = group.commands[name]
+        command = group.get_command(None, name)
         if hasattr(command, "commands"):
             yield from commands(command, f"{prefix} {name}")
         else:
@@ -97,7 +81,12 @@ def commands(group: Any, prefix: str) -> Iterator[tuple[str, Any]]:
 
 def usage(name: str, command: Any) -> str:
     """The line that shows how a command is written."""
-    return " ".join([name, *(param.metavar for param in command.params if is_argument(param)), "[OPTIONS]"])
+    return " ".join([name, *(argument_name(param) for param in command.params if is_argument(param)), "[OPTIONS]"])
+
+
+def argument_name(param: Any) -> str:
+    """What an argument is called."""
+    return param.metavar or str(param.name).upper()
 
 
 def is_argument(param: Any) -> bool:
@@ -111,7 +100,7 @@ def options(command: Any) -> Iterator[str]:
     for param in command.params:
         if getattr(param, "hidden", False):
             continue
-        names = [param.metavar] if is_argument(param) else [*param.opts, *param.secondary_opts]
+        names = [argument_name(param)] if is_argument(param) else [*param.opts, *param.secondary_opts]
         value = "" if is_argument(param) or param.is_flag else f" {param.metavar or value_name(param)}"
         default = "" if param.default in (None, False) or param.required else f" Default: `{param.default}`."
         rows.append([", ".join(f"`{name}{value}`" for name in names), " ".join((param.help or "").split()) + default])
@@ -122,251 +111,6 @@ def value_name(param: Any) -> str:
     """What stands for the value of a flag that gives it no name."""
     annotation = param.type_descriptor.annotation
     return {int: "N", Path: "PATH"}.get(annotation, str(param.name).upper())
-
-
-# --- Settings ---------------------------------------------------------------------------------------------------------
-
-LAYERS = """
-Settings are read from TOML files and the environment. Each layer wins over the one before it:
-
-1. the defaults below;
-2. `~/.pipelex/pipelex.toml`, then its variants ({home} replaces `~/.pipelex`);
-3. `.pipelex/pipelex.toml` of the project, then its variants;
-4. environment variables: `{prefix}SECTION__KEY`, for instance `{prefix}TEMPORAL__IS_ENABLED=true`;
-5. what the command line or the program says.
-
-The variants of a folder are `pipelex_local.toml`, `pipelex_<environment>.toml`, `pipelex_<mode>.toml`,
-`pipelex_override.toml`, `pipelex_temporary_override.toml`, in this order. The environment is `PIPELEX_ENV`
-({environments}; `dev` unless set) and the mode is `RUN_MODE` (`normal` unless set).
-
-The project is the first folder, from the current one upwards, that holds one of {marks}; the home folder is left out.
-Relative paths start there.
-
-`${{NAME}}`, `${{env:NAME}}` and `${{env:A|secret:B}}` are replaced by environment variables. `.env` files of
-`~/.pipelex` and of the current folder complete the environment and never override it. Keys of APIs stay variables until
-they are needed. `PIPELEXPATH` holds folders of methods, separated as in `PATH`, and replaces `dirs` of `[library]`.
-
-A duration is `"90s"`, `"10m"`, `"1h30m"`, `"0:10:00"`, or a number of seconds. An unknown key is an error that names
-the file, the line and the closest known key.
-"""
-
-
-NAMED = {
-    "activity_queues": "activity",
-    "handle_options": "handle",
-    "handles": "handle",
-    "keys": "key",
-    "namespaces": "namespace",
-    "profiles": "profile",
-    "queue_options": "queue",
-    "scopes": "scope",
-    "temporal_server_configs": "server",
-}
-"""What the names of the tables inside a table are names of."""
-
-
-def configuration_page() -> Iterator[str]:
-    """The page on settings: how they are found, then every table."""
-    from pipelex.config.load import ENVIRONMENTS, PREFIX
-    from pipelex.config.project import MARKS
-    from pipelex.config.settings import PLACES, Settings
-
-    facts = {
-        "home": "`PIPELEX_HOME`",
-        "prefix": PREFIX,
-        "environments": quoted(ENVIRONMENTS),
-        "marks": quoted(MARKS),
-    }
-    yield from ("# Configuration", LAYERS.format(**facts))
-    for name, field in Settings.model_fields.items():
-        if name not in PLACES:
-            yield from section((name,), field.annotation)
-    yield from models_known()
-
-
-def quoted(words: Iterable[str]) -> str:
-    """Words as code, with commas."""
-    return ", ".join(f"`{word}`" for word in words)
-
-
-def section(path: tuple[str, ...], model: Any) -> Iterator[str]:
-    """One table of settings, then the tables inside it."""
-    about = paragraph(model.__doc__)
-    # The docstring names the table, which is the heading here.
-    about = re.sub(r"^`[^`]*`[:.] (.)", lambda found: found[1].upper(), about)
-    yield from (f"## `[{'.'.join(path)}]`", "", about, "")
-    rows: list[list[str]] = []
-    below: list[tuple[tuple[str, ...], Any]] = []
-    notes = field_notes(model)
-    for name, field in model.model_fields.items():
-        inner, is_named = table_of(field.annotation)
-        if inner is not None:
-            named = (f"<{NAMED[name]}>",) if is_named else ()
-            below.append(((*path, name, *named), inner))
-        else:
-            default = "required" if field.is_required() else f"`{shown(field.default)}`"
-            rows.append([f"`{name}`", kind_of(field), default, notes[name]])
-    if rows:
-        has_notes = any(row[3] for row in rows)
-        head = ("key", "type", "default", "note")
-        yield from table(head if has_notes else head[:3], rows if has_notes else (row[:3] for row in rows))
-    for place, inner in below:
-        yield from section(place, inner)
-
-
-def table_of(annotation: Any) -> tuple[type[BaseModel] | None, bool]:
-    """The settings inside a field, when it is a table; and whether it is a table of named tables."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation, False
-    arguments = typing.get_args(annotation)
-    if typing.get_origin(annotation) is dict:
-        return table_of(arguments[1])[0], True
-    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        return next((found for found in (table_of(item)[0] for item in arguments) if found), None), False
-    return None, False
-
-
-def kind_of(field: FieldInfo) -> str:
-    """The type of a key in words, with its bounds."""
-    return ", ".join([words(field.annotation), *bounds(field.metadata)])
-
-
-def words(annotation: Any) -> str:
-    """A type in the words of TOML."""
-    origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
-    if origin is typing.Annotated:
-        return ", ".join([words(arguments[0]), *bounds(arguments[1:])])
-    if origin is typing.Literal:
-        return " or ".join(f'`"{item}"`' for item in arguments)
-    if origin in (typing.Union, types.UnionType):
-        return " or ".join(words(item) for item in arguments if item is not type(None))
-    if origin is tuple:
-        return f"list of {words(arguments[0])}"
-    if origin is dict:
-        return f"table of {words(arguments[1])}"
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return "table of " + ", ".join(f"`{name}`" for name in annotation.model_fields)
-    names = {bool: "boolean", int: "integer", float: "number", str: "text", timedelta: "duration", Path: "path"}
-    return names.get(annotation, "anything")
-
-
-def bounds(metadata: Iterable[Any]) -> Iterator[str]:
-    """The limits that pydantic checks, as far as a reader cares."""
-    signs = {"gt": ">", "ge": "≥", "lt": "<", "le": "≤"}
-    for item in metadata:
-        if isinstance(item, FieldInfo):
-            yield from bounds(item.metadata)
-        for name, sign in signs.items():
-            limit = getattr(item, name, None)
-            if limit is not None:
-                yield f"{sign} {shown(limit).strip(chr(34))}"
-
-
-def shown(value: Any) -> str:
-    """A default as one would write it in TOML."""
-    if value is None or value is PydanticUndefined:
-        return "unset"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, timedelta):
-        return f'"{duration(value)}"'
-    if isinstance(value, str | Path):
-        return f'"{value}"'
-    if isinstance(value, tuple | list):
-        return f"[{', '.join(shown(item) for item in value)}]"
-    return "{}" if isinstance(value, Mapping) and not value else str(value)
-
-
-def duration(value: timedelta) -> str:
-    """A duration in its largest whole unit."""
-    seconds = int(value.total_seconds())
-    for size, unit in ((3600, "h"), (60, "m")):
-        if seconds and seconds % size == 0:
-            return f"{seconds // size}{unit}"
-    return f"{seconds}s"
-
-
-@cache
-def field_notes(model: type[BaseModel]) -> dict[str, str]:
-    """What the source says of each field: the text under it, else the comment above it."""
-    source = textwrap.dedent(inspect.getsource(model))
-    lines = source.splitlines()
-    body = typing.cast(ast.ClassDef, ast.parse(source).body[0]).body
-    notes = dict.fromkeys(model.model_fields, "")
-    for base in model.__bases__:
-        if issubclass(base, BaseModel) and base.model_fields:
-            notes |= field_notes(base)
-    for at, node in enumerate(body):
-        if not (isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name) and node.target.id in notes):
-            continue
-        following = body[at + 1] if at + 1 < len(body) else None
-        if isinstance(following, ast.Expr) and isinstance(following.value, ast.Constant):
-            notes[node.target.id] = " ".join(str(following.value.value).split())
-            continue
-        above: list[str] = []
-        for line in reversed(lines[: node.lineno - 1]):
-            if not line.strip().startswith("#"):
-                break
-            above.insert(0, line.strip(" #"))
-        notes[node.target.id] = " ".join(above)
-    return notes
-
-
-def models_known() -> Iterator[str]:
-    """What is known of models without any file of the user's."""
-    from pipelex.inference.backends import ALL_SDKS, SIMULATED
-    from pipelex.inference.tables import defaults, read_table, toml_files
-
-    folder = defaults()
-    yield from ("## Models known out of the box", "")
-    yield from ("The guide [Models](../guides/models.md) says how to add to these.", "", "### Backends", "")
-    callable_sdks = (*ALL_SDKS, SIMULATED)
-    rows = []
-    for name, backend in read_table(folder / "backends.toml").items():
-        endpoint = backend.get("endpoint", "")
-        variable = backend.get("endpoint_variable")
-        endpoint = f"`{endpoint}`" + (f" or `{variable}`" if variable else "") if endpoint else ""
-        key = backend.get("api_key", "")
-        is_called = "yes" if backend["sdk"] in callable_sdks else "not by this version"
-        keys = " or ".join(f"`{variable}`" for variable in key.strip("${}").split("|") if variable)
-        rows.append([f"`{name}`", is_called, endpoint.replace("|", " or "), keys])
-    yield from table(("backend", "can be called", "endpoint", "key"), rows)
-    yield from ("### Handles with known prices or limits", "")
-    handles = []
-    for file in toml_files(folder / "backends"):
-        backend_name = file.name.removesuffix(".toml")
-        for handle, model in read_table(file).items():
-            if handle != "defaults":
-                costs = ", ".join(f"{name} {price}" for name, price in model.get("costs", {}).items())
-                handles.append([f"`{handle}`", f"`{backend_name}`", costs])
-    yield from table(("handle", "backend", "USD per million tokens"), handles)
-    yield from ("Any other handle is routed by its shape; the first pattern that fits counts.", "")
-    routes = read_table(folder / "routing_profiles.toml")["profiles"]["built_in"]["routes"]
-    yield from table(("pattern", "backend"), ([f"`{pattern}`", f"`{name}`"] for pattern, name in routes.items()))
-    for file in toml_files(folder / "deck"):
-        for family, tables in read_table(file).items():
-            yield from deck_tables(family, tables)
-
-
-def deck_tables(family: str, tables: Mapping[str, Any]) -> Iterator[str]:
-    """The names of one family of the built-in deck."""
-    sigils = {"presets": "$", "aliases": "@", "waterfalls": "~"}
-    rows = []
-    for kind, sigil in sigils.items():
-        for name, found in tables.get(kind, {}).items():
-            if isinstance(found, list):
-                meaning = "the first of " + quoted(found)
-            elif isinstance(found, dict):
-                others = ", ".join(f"{key} {value}" for key, value in found.items() if key != "model")
-                meaning = f"`{found['model']}`" + (f", {others}" if others else "")
-            else:
-                meaning = f"`{found}`"
-            rows.append([f"`{sigil}{name}`", meaning])
-    given = tables.get("choice_defaults") or {"documents": tables.get("choice_default")}
-    yield from (f"### Names of `{family}` models", "")
-    yield "Without a model in the pipe: " + ", ".join(f"{key}: `{value}`" for key, value in given.items()) + "."
-    yield ""
-    yield from table(("name", "stands for"), rows)
 
 
 # --- Errors -----------------------------------------------------------------------------------------------------------
@@ -446,6 +190,66 @@ def fields(model: type[BaseModel]) -> Iterator[str]:
         default = "empty" if isinstance(field.default, BaseModel) else default
         rows.append([f"`{name}`", f"`{kind}`", default])
     return table(("field", "type", "default"), rows)
+
+
+# --- Metrics ----------------------------------------------------------------------------------------------------------
+
+METRICS = """
+What a worker counts and measures. `pipelex worker --metrics-address HOST:PORT` serves it to Prometheus at `/metrics`.
+Durations are in seconds. The SDK adds the labels `namespace`, `task_queue`, `activity_type`, `workflow_type` and
+`service_name` where they apply. Each worker counts for itself: add them up by label. What is worth an alert is in
+[Workers](../guides/workers.md#metrics).
+"""
+SDK_METRICS = {
+    "temporal_activity_schedule_to_start_latency_seconds": (
+        "histogram",
+        "How long calls waited for a worker. It grows where there are too few workers or slots.",
+    ),
+    "temporal_activity_execution_latency_seconds": ("histogram", "How long one attempt of a call took."),
+    "temporal_activity_succeed_endtoend_latency_seconds": (
+        "histogram",
+        "How long a call took that succeeded, with its waits and its earlier attempts.",
+    ),
+    "temporal_workflow_task_schedule_to_start_latency_seconds": (
+        "histogram",
+        "How long the next step of a run waited for a worker.",
+    ),
+    "temporal_workflow_endtoend_latency_seconds": ("histogram", "How long a workflow took, from start to end."),
+    "temporal_workflow_completed_total": ("counter", "Workflows that ended well: one for each pipe that is a child."),
+    "temporal_workflow_failed_total": ("counter", "Workflows that failed."),
+    "temporal_workflow_task_execution_failed_total": (
+        "counter",
+        "Steps that a worker could not compute. Other than 0, some run cannot be replayed.",
+    ),
+    "temporal_worker_task_slots_available": ("gauge", "How much more a worker would take, by `worker_type`."),
+    "temporal_worker_task_slots_used": ("gauge", "How much it holds, by `worker_type`."),
+    "temporal_num_pollers": ("gauge", "Open polls, by `poller_type`. 0 for a queue: nobody serves it here."),
+    "temporal_sticky_cache_size": ("gauge", "Workflows whose state is kept in memory."),
+    "temporal_request_failure_total": ("counter", "Requests to the server that failed, by `operation`."),
+}
+"""Names of the SDK, as a worker of ours serves them."""
+
+
+def metrics_page() -> Iterator[str]:
+    """The page on what a worker tells those who watch it: our counters, and the SDK's metrics worth a look."""
+    from pipelex.temporal.telemetry import COUNTERS, LABELS
+
+    yield from ("# Metrics", "", METRICS.strip(), "", "## What calls consumed", "")
+    yield "Counters of `pipelex`. One is there once it is not 0. All have these labels:"
+    yield ""
+    yield from table(("label", "says"), ([f"`{name}`", meaning] for name, meaning in LABELS.items()))
+    rows = (
+        (
+            f"`{counter.name}_total`",
+            counter.counts,
+            "; ".join(f"`{name}`: {meaning}" for name, meaning in counter.labels.items()),
+        )
+        for counter in COUNTERS
+    )
+    yield from table(("counter", "counts", "more labels"), rows)
+    yield from ("The codes of errors are in the [list of errors](errors.md).", "", "## What the SDK measures", "")
+    yield from ("The Temporal SDK has many more. These are the ones to look at first.", "")
+    yield from table(("metric", "type", "tells"), ([f"`{name}`", *told] for name, told in SDK_METRICS.items()))
 
 
 # --- Language ---------------------------------------------------------------------------------------------------------

@@ -1,7 +1,8 @@
 """Every fenced block of the documentation is true: it loads, validates, runs, or at least is valid for the command.
 
 A block whose first line is a comment `# path/to/file` is that file. Commands and programs of a page run in a folder
-with the files of the page and the examples, without keys. A block that needs a Temporal server is only checked.
+with the files of the page and the examples, without keys. What needs a Temporal server is checked here, and runs in
+test_docs_durable.py as far as it ends by itself. KINDS says what is done with each kind of block, and what is not.
 """
 
 from __future__ import annotations
@@ -9,112 +10,50 @@ from __future__ import annotations
 import ast
 import asyncio
 import importlib
+import itertools
 import json
 import os
 import re
 import runpy
 import shlex
-import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any, get_args
 
 import pytest
+import yaml
+from fences import (
+    FENCE,
+    FENCES,
+    KINDS,
+    LINK,
+    NEEDS_SERVER,
+    OTHER_PROGRAMS,
+    PAGES,
+    ROOT,
+    Fence,
+    commands,
+    is_no_setting,
+    of,
+    write_files_of,
+)
 
 from pipelex.app import Runtime
 from pipelex.cli.main import app, run_command
 from pipelex.config.load import load_settings
 from pipelex.inference.deck import Deck
 from pipelex.library import library
-from pipelex.library.manifest import FILE_NAME as MANIFEST
 from pipelex.library.manifest import parse_manifest
 from pipelex.pipes.models import Family, ModelAsk
+from pipelex.temporal.server import find_temporal
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-FENCE = re.compile(r"^( *)```([\w-]*)[^\n]*\n(.*?)^\1```\s*$", re.MULTILINE | re.DOTALL)
-NAMED = re.compile(r"# ([\w./-]+\.(?:toml|mthds|py))\n")
-LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
-KINDS = {"toml", "mthds", "python", "console", "sh", "json", "text", "mermaid"}
-OTHER_PROGRAMS = {"cd", "cp", "curl", "export", "git", "kill", "make", "pip", "python", "source", "temporal"}
-NEEDS_SERVER = re.compile(r"durable=True|temporal\.client|\breplay\(|\brecord\(")
 SIGILS = {"presets": "$", "aliases": "@", "waterfalls": "~"}
-CHEAP = {"build", "graph", "routes", "schema", "show", "validate", "which"}
+CHEAP = {"build", "graph", "init", "new", "routes", "schema", "show", "validate", "which"}
 """Commands that need neither a server nor a key, and end by themselves, whatever their arguments."""
 CHEAP_OF_PACKAGES = {"init", "list", "validate"}
-
-
-@dataclass(frozen=True)
-class Fence:
-    """One fenced block, and where it stands."""
-
-    page: Path
-    line: int
-    kind: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page.relative_to(ROOT)}:{self.line}"
-
-    @property
-    def name(self) -> str | None:
-        """The file that the block says it is."""
-        found = NAMED.match(self.text)
-        return found[1] if found else None
-
-    @property
-    def is_method(self) -> bool:
-        """Whether the block is a bundle, or a part of one."""
-        return self.kind == "mthds" or (self.kind == "toml" and re.search(r"^domain\s*=", self.text, re.M) is not None)
-
-    @property
-    def is_manifest(self) -> bool:
-        """Whether the block is the manifest of a package."""
-        return self.kind == "toml" and Path(self.name or "").name == MANIFEST
-
-
-def fences() -> list[Fence]:
-    found = []
-    for page in PAGES:
-        text = page.read_text("utf-8")
-        for match in FENCE.finditer(text):
-            body = re.sub(rf"^{match[1]}", "", match[3], flags=re.MULTILINE)
-            found.append(Fence(page, text.count("\n", 0, match.start()) + 1, match[2], body))
-    return found
-
-
-def is_no_setting(fence: Fence) -> bool:
-    return fence.is_method or fence.is_manifest
-
-
-FENCES = fences()
-
-
-def of(*kinds: str) -> Any:
-    return pytest.mark.parametrize("fence", [fence for fence in FENCES if fence.kind in kinds], ids=str)
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The current directory: a project with the examples, a home of its own, and no key in the environment."""
-    home, work = tmp_path / "home", tmp_path / "work"
-    home.mkdir()
-    (work / ".pipelex").mkdir(parents=True)
-    shutil.copytree(ROOT / "examples", work / "examples")
-    before = dict(os.environ)
-    for name in list(os.environ):
-        if name.startswith("PIPELEX") or name.endswith("_API_KEY") or name == "OPENAI_BASE_URL":
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("HOME", str(home))
-    monkeypatch.chdir(work)
-    paths = list(sys.path)
-    yield work
-    sys.path[:] = paths
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def test_the_picture_of_the_example_is_what_the_command_draws(folder: Path) -> None:
@@ -125,18 +64,17 @@ def test_the_picture_of_the_example_is_what_the_command_draws(folder: Path) -> N
     assert len(pages) == 2
 
 
-def write_files_of(page: Path, folder: Path, *, settings: bool = False) -> None:
-    """Write the named files of a page; those of `.pipelex` only when asked for."""
-    for fence in FENCES:
-        if fence.page == page and fence.name and (settings or not fence.name.startswith(".pipelex")):
-            file = folder / fence.name
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_text(fence.text)
-
-
 def test_the_documentation_has_blocks_of_known_kinds_only() -> None:
-    assert {fence.kind for fence in FENCES} <= KINDS
+    unknown = [f"{fence}: {fence.kind or 'no kind'}" for fence in FENCES if fence.kind not in KINDS]
+    assert unknown == [], f"name one of {', '.join(KINDS)} after the three backticks"
     assert {"toml", "mthds", "python", "console"} <= {fence.kind for fence in FENCES}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_has_no_block_that_is_not_seen(page: Path) -> None:
+    text = page.read_text("utf-8")
+    assert not re.search(r"^ *~~~", text, re.MULTILINE), "fence with three backticks"
+    assert len(re.findall(r"^ *```", text, re.MULTILINE)) == 2 * sum(fence.page == page for fence in FENCES)
 
 
 def test_the_first_method_of_the_readme_is_the_example() -> None:
@@ -219,9 +157,14 @@ def references(fence: Fence) -> list[tuple[Family, str]]:
     ]
 
 
-@of("json")
-def test_json_is_json(fence: Fence) -> None:
-    assert json.loads(fence.text) is not None
+@of("json", "py", "yaml")
+def test_data_and_declarations_are_what_they_say(fence: Fence) -> None:
+    parsed = {
+        "json": json.loads,
+        "py": lambda text: ast.parse(text).body,
+        "yaml": lambda text: [*yaml.safe_load_all(text)],
+    }
+    assert parsed[fence.kind](fence.text)
 
 
 @of("python")
@@ -266,11 +209,13 @@ def test_commands_are_valid_and_print_what_is_shown(
             monkeypatch.setenv(name, value)
         program, *arguments = words
         if program.rpartition("/")[2] != "pipelex":
-            assert program.rpartition("/")[2] in OTHER_PROGRAMS, line
-            assert program != "make" or re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+            assert not shown, f"nobody compares what {program} prints: show it in a block of text"
+            check_other_program(program.rpartition("/")[2], arguments)
             continue
         check_arguments(arguments)
-        if is_cheap(arguments):
+        if not is_cheap(arguments):
+            assert not shown, f"nobody compares what this prints: show it in a block of text: {line}"
+        else:
             capfd.readouterr()
             # A command is a process of its own, and does not know where the same method was read before.
             library._library.cache_clear()
@@ -280,6 +225,30 @@ def test_commands_are_valid_and_print_what_is_shown(
             assert bool(code) is fails, printed
             check_shown(shown, printed)
     assert count
+
+
+def check_other_program(program: str, arguments: list[str]) -> None:
+    """What can be known, without running it, of a program that is not ours."""
+    assert program in OTHER_PROGRAMS, program
+    if program == "make":
+        assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE), arguments
+    elif program == "pip":
+        asked = [extra for word in arguments for extras in re.findall(r"\[(.+)\]", word) for extra in extras.split(",")]
+        assert set(asked) <= set(metadata("pipelex").get_all("Provides-Extra") or ()), arguments
+    elif program == "temporal":
+        words = list(itertools.takewhile(lambda word: not word.startswith("-"), arguments))
+        said = help_of_temporal(*words, "--help")
+        assert re.search(rf"^ +temporal {' '.join(words)} ?\[", said, re.MULTILINE), f"no command {words}"
+        flags = [word.partition("=")[0] for word in arguments if word.startswith("--")]
+        told = said + help_of_temporal("options")
+        assert [flag for flag in flags if not re.search(rf"{flag}\b", told)] == []
+
+
+@cache
+def help_of_temporal(*words: str) -> str:
+    """What the command of Temporal says of itself."""
+    done = subprocess.run([find_temporal(), *words], capture_output=True, text=True, check=True)
+    return done.stdout
 
 
 def check_pipeline(line: str, shown: list[str]) -> None:
@@ -296,20 +265,6 @@ def check_pipeline(line: str, shown: list[str]) -> None:
     check_shown(shown, done.stdout + done.stderr)
 
 
-def commands(fence: Fence) -> list[tuple[str, list[str]]]:
-    """The command lines of a block, each with the output shown under it; in `sh` blocks nothing is shown."""
-    text = fence.text.replace("\\\n", " ")
-    if fence.kind == "sh":
-        return [(line, []) for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    found: list[tuple[str, list[str]]] = []
-    for line in text.splitlines():
-        if line.startswith("$ "):
-            found.append((line.removeprefix("$ "), []))
-        elif line.strip():
-            found[-1][1].append(line.rstrip())
-    return found
-
-
 def check_arguments(arguments: list[str]) -> None:
     """Parse a command line without acting on it."""
     from typer.main import get_command
@@ -322,8 +277,8 @@ def check_arguments(arguments: list[str]) -> None:
                 assert command.invoke_without_command, arguments
                 command.make_context("pipelex", list(rest))
             return
-        assert rest[0] in command.commands, f"no command {rest[0]}"
-        command = command.commands[rest.pop(0)]
+        assert rest[0] in command.list_commands(None), f"no command {rest[0]}"
+        command = command.get_command(None, rest.pop(0))
     if "--help" not in rest:
         command.make_context("pipelex", list(rest))
 

@@ -13,6 +13,7 @@ from temporalio.envconfig import ClientConfig, ClientConfigProfile, ClientConfig
 from temporalio.service import TLSConfig
 
 from pipelex.errors import ConfigError, CredentialError
+from pipelex.inference.redaction import shown_url
 from pipelex.temporal.server_settings import ServerProfile
 from pipelex.temporal.setting_types import did_you_mean
 
@@ -30,6 +31,11 @@ class ServerAccess:
     api_key: str | None = field(repr=False)
     tls: TLSConfig | None = field(repr=False)
     metadata: Mapping[str, str] = field(repr=False)
+
+    @property
+    def address(self) -> str:
+        """The server as messages name it."""
+        return shown_url(self.target_host)
 
 
 def read_access(profile: ServerProfile, environment: Mapping[str, str]) -> ServerAccess:
@@ -89,7 +95,7 @@ def _temporal_toml(profile: ServerProfile, environment: Mapping[str, str]) -> Cl
 def _api_key(profile: ServerProfile, environment: Mapping[str, str]) -> str | None:
     if profile.api_key_method == "none":
         return None
-    needs, name = f"the Temporal server {profile.target_host} needs a key", profile.api_key_id
+    needs, name = f"the Temporal server {shown_url(profile.target_host)} needs a key", profile.api_key_id
     if profile.key_file:
         try:
             key = Path(profile.key_file).read_text("utf-8").strip()

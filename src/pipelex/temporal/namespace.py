@@ -14,6 +14,7 @@ from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
 
 from pipelex.errors import ConfigError, UnreachableError
+from pipelex.inference.redaction import shown_url
 from pipelex.temporal.server_settings import ServerProfile
 from pipelex.temporal.settings import SEARCH_ATTRIBUTE_TYPES
 
@@ -64,7 +65,7 @@ async def register(client: Client, names: Sequence[str], profile: ServerProfile 
                 hint="ask somebody who may to run one of:\n" + runbook(names, server),
             ) from error
         raise UnreachableError(
-            f"the Temporal server at {server.target_host} does not register search attributes:"
+            f"the Temporal server at {shown_url(server.target_host)} does not register search attributes:"
             f" {error.status.name}: {error.message}"
         ) from error
     return Registered(already=tuple(name for name in names if name in present), added=missing)
@@ -101,7 +102,7 @@ def _check_types(client: Client, names: Sequence[str], present: Mapping[str, str
 def runbook(names: Sequence[str], profile: ServerProfile) -> str:
     """The two commands that register the names by hand: a self-hosted server's, then Temporal Cloud's."""
     pairs = [part for name in names for part in ("--name", name, "--type", SEARCH_ATTRIBUTE_TYPES[name])]
-    where = ["--address", profile.target_host, "--namespace", profile.namespace]
+    where = ["--address", shown_url(profile.target_host), "--namespace", profile.namespace]
     hosted = ["temporal", "operator", "search-attribute", "create", *where, *_tls_flags(profile), *pairs]
     cloud_pairs = [part for name in names for part in ("--search-attribute", f"{name}={SEARCH_ATTRIBUTE_TYPES[name]}")]
     cloud = ["tcld", "namespace", "search-attributes", "add", "--namespace", profile.namespace, *cloud_pairs]

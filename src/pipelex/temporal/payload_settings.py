@@ -21,7 +21,9 @@ class EncryptionKey(Frozen):
     """`keys.<name>`: where one key is, as base64 of 32 bytes: in an environment variable, or in a file."""
 
     env: str | None = None
+    """The environment variable that holds the key."""
     file: Path | None = None
+    """The file that holds it."""
 
     @model_validator(mode="after")
     def _is_in_one_place(self) -> EncryptionKey:
@@ -38,6 +40,7 @@ class NamespaceEncryption(Frozen):
     """`namespaces.<namespace>`: the key that encrypts in one namespace."""
 
     active_key: str
+    """The name of that key."""
 
 
 class Encryption(Frozen):
@@ -47,6 +50,7 @@ class Encryption(Frozen):
     """
 
     active_key: str | None = None
+    """The name of the key that encrypts."""
     keys: dict[str, EncryptionKey] = {}
     namespaces: dict[str, NamespaceEncryption] = {}
 
@@ -76,11 +80,15 @@ class Payloads(Frozen):
     """
 
     threshold_bytes: Annotated[int, Field(gt=0, le=MOST_INLINE_BYTES)] = 64 * 1024
+    """From which size on a payload is kept out of histories."""
     method: Method = "local"
+    """Where it is kept: in a folder, or in a bucket."""
     path: Path = Path(".pipelex/temporal-payload-store")
+    """The folder, which all processes must see."""
     s3: S3Bucket = S3Bucket()
     gcp: GcpBucket = GcpBucket()
     compression: Literal["none", "zlib"] = "none"
+    """Whether payloads are compressed before they are kept or sent."""
     encryption: Encryption = Encryption()
 
     @model_validator(mode="after")
@@ -106,20 +114,28 @@ class EarlierStorage(Frozen):
     """`storage_provider_config`: where the former codec kept payloads."""
 
     method: Literal["local", "in_memory", "s3", "gcp"] = "local"
+    """Read as `method` of `[temporal.payloads]`."""
     local: dict[str, Any] = {}
+    """Where `local_storage_path` may stand as well."""
     in_memory: dict[str, Any] = {}
+    """Refused: other processes could not read it."""
     s3: S3Bucket = S3Bucket()
     gcp: GcpBucket = GcpBucket()
     local_storage_path: str | None = None
+    """Read, with the prefix, as `path` of `[temporal.payloads]`."""
     uri_format: str | None = None
+    """Accepted and unused."""
 
 
 class PayloadCodecConfig(Frozen):
     """`[temporal.payload_codec_config]`: the former way to keep large payloads out of histories, read as payloads."""
 
     is_enabled: bool = False
+    """Whether this table counts."""
     size_threshold: Annotated[int, Field(gt=0)] = MOST_INLINE_BYTES
+    """Read as `threshold_bytes`."""
     storage_prefix: str = "temporal-payloads/"
+    """The folder below the path, or the prefix in the bucket."""
     storage_provider_config: EarlierStorage = EarlierStorage()
 
     @property

@@ -20,7 +20,7 @@ _NAME = re.compile(r'(?:DnsName\(\\*"|IpAddress\()([^\\")]+)')
 
 def refusal(profile: ServerProfile, access: ServerAccess, error: RPCError) -> ConfigError:
     """What the server's answer about the namespace means."""
-    address = access.target_host
+    address = access.address
     if error.status in (RPCStatusCode.PERMISSION_DENIED, RPCStatusCode.UNAUTHENTICATED):
         return _key_refused(profile, access)
     if error.status == RPCStatusCode.NOT_FOUND:
@@ -35,7 +35,7 @@ def refusal(profile: ServerProfile, access: ServerAccess, error: RPCError) -> Co
 
 async def no_connection(profile: ServerProfile, access: ServerAccess, error: Exception) -> ConfigError:
     """Tell a server that is not there from one that refuses, and from something that speaks differently."""
-    address, said = access.target_host, str(error)
+    address, said = access.address, str(error)
     if "Unauthenticated" in said or "PermissionDenied" in said:
         return _key_refused(profile, access)
     if (found := _about_certificates(profile, access, said)) is not None:
@@ -62,7 +62,7 @@ def _key_refused(profile: ServerProfile, access: ServerAccess) -> ConfigError:
     else:
         key = f"the key of the profile {profile.profile!r} of temporal.toml" if access.api_key else "whoever has no key"
     return ConfigError(
-        f"the Temporal server at {access.target_host} refuses {key} for the namespace {access.namespace!r}",
+        f"the Temporal server at {access.address} refuses {key} for the namespace {access.namespace!r}",
         hint=f"check namespace, api_key_method and api_key_id {_AT_THE_SERVER}",
     )
 
@@ -71,14 +71,14 @@ def _about_certificates(profile: ServerProfile, access: ServerAccess, said: str)
     """What the TLS library or the server says of certificates. Its texts are those of the SDK; the tests keep watch."""
     if access.tls is None:
         return None
-    server = f"the certificate of the server at {access.target_host}"
+    server = f"the certificate of the server at {access.address}"
     if "UnknownIssuer" in said:
         trusted = profile.server_root_ca_cert or ("the CA of temporal.toml" if access.tls.server_root_ca_cert else "")
         by = f"by {trusted}" if trusted else "by a CA that this machine trusts"
         hint = f"set server_root_ca_cert {_AT_THE_SERVER} to the file of the CA that did"
         return ConfigError(f"{server} is not signed {by}", hint=hint)
     if "NotValidForName" in said:
-        expected = access.tls.domain or access.target_host.rpartition(":")[0]
+        expected = access.tls.domain or access.address.rpartition(":")[0]
         presented = [name for name in _NAME.findall(said) if name != expected]
         hint = f"correct target_host, or set server_name {_AT_THE_SERVER} to one of them"
         names = f", only for {', '.join(presented)}" if presented else ""
@@ -90,7 +90,7 @@ def _about_certificates(profile: ServerProfile, access: ServerAccess, said: str)
         why = "tls is true" if profile.tls else "a key is used" if access.api_key else "a certificate or a name is set"
         hint = f"set tls = false, or correct target_host, {_AT_THE_SERVER}"
         return UnreachableError(
-            f"the server at {access.target_host} does not speak TLS, and was spoken to with TLS, because {why}",
+            f"the server at {access.address} does not speak TLS, and was spoken to with TLS, because {why}",
             hint=hint,
         )
     return _about_our_certificate(profile, access, said)
@@ -109,7 +109,7 @@ def _about_our_certificate(profile: ServerProfile, access: ServerAccess, said: s
 
 
 def _certificate_refused(profile: ServerProfile, access: ServerAccess) -> ConfigError:
-    address = access.target_host
+    address = access.address
     if access.tls is not None and access.tls.client_cert:
         hint = f"check with its operator that the CA of {profile.client_cert or 'client_cert'} is accepted there"
         return ConfigError(f"the server at {address} refuses the client certificate", hint=hint)

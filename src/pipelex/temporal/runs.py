@@ -23,6 +23,7 @@ from temporalio.exceptions import FailureError
 from temporalio.service import RPCError, RPCStatusCode
 
 from pipelex.errors import InputError, PipelexError
+from pipelex.inference.redaction import shown_url
 from pipelex.temporal.client import refused
 from pipelex.temporal.waiting import described
 from pipelex.temporal.workflow import WORKFLOW
@@ -168,7 +169,7 @@ def unknown(error: RPCError, client: Client, run_id: str) -> PipelexError:
     """What a refusal means to whoever asks for one run."""
     if error.status not in (RPCStatusCode.NOT_FOUND, RPCStatusCode.INVALID_ARGUMENT):
         return refused(error, client, run_id)
-    address = client.service_client.config.target_host
+    address = shown_url(client.service_client.config.target_host)
     return InputError(
         f"there is no run {run_id!r} at {address}, in the namespace {client.namespace!r}",
         hint="`pipelex runs list` shows the runs; the server forgets them some time after their end",

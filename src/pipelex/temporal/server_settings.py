@@ -20,15 +20,25 @@ class TemporalLogConfig(Frozen):
     """
 
     is_workflow_info_on_message: bool = False
+    """Ids of the workflow in the text of its lines."""
     is_workflow_info_on_extra: bool = True
+    """Ids of the workflow as fields of JSON lines."""
     is_full_workflow_info_on_extra: bool = False
+    """All that the SDK knows of the workflow, as fields."""
     is_activity_info_on_message: bool = False
+    """Ids of the call in the text of its lines."""
     is_activity_info_on_extra: bool = True
+    """Ids of the call as fields of JSON lines."""
     is_full_activity_info_on_extra: bool = False
+    """All that the SDK knows of the call, as fields."""
     is_formatter_enabled: bool = True
+    """Time, level and logger in text lines."""
     is_prefix_enabled: bool = True
+    """`[workflow]` or `[activity]` before what the managed loggers say."""
     managed_loggers: tuple[str, ...] = ("temporalio.activity", "temporalio.workflow", "temporalio.worker._activity")
+    """The loggers that get the prefix."""
     is_dispatch_resolution_traced: bool = False
+    """One line for each call: the queue it goes to, and which setting decided."""
 
 
 class ServerProfile(Frozen):
@@ -40,16 +50,27 @@ class ServerProfile(Frozen):
     """
 
     description: str = ""
+    """A note for those who read the settings."""
     target_host: Annotated[str, Field(min_length=1)] = "localhost:7233"
+    """The address, as `host:port`."""
     namespace: Annotated[str, Field(min_length=1)] = "default"
+    """The namespace of the runs."""
     api_key_method: Literal["none", "env_var", "secret_provider"] = "none"
+    """Where the API key is: nowhere, in a variable, or in a secret of the machine."""
     api_key_id: str = ""
+    """The name of that variable or secret, or the path of its file."""
     tls: bool | None = None
+    """Whether the connection is encrypted."""
     server_root_ca_cert: str = ""
+    """The file of the authority that signed the server's certificate."""
     client_cert: str = ""
+    """The file of the certificate that the server asks for."""
     client_private_key: str = ""
+    """The file of its key."""
     server_name: str = ""
+    """The name that the server's certificate is checked for, when it is not that of the host."""
     profile: str = ""
+    """A profile of Temporal's own `temporal.toml`."""
 
     @model_validator(mode="after")
     def _key_is_named(self) -> ServerProfile:
@@ -90,6 +111,7 @@ class TemporalConfig(Frozen):
     """`[temporal.temporal_config]`: the servers, and which one is used. `local` is always there."""
 
     selected_server: str = "local"
+    """The server that is used unless `--server` names another."""
     temporal_server_configs: dict[str, ServerProfile] = {"local": ServerProfile()}
     temporal_log_config: TemporalLogConfig = TemporalLogConfig()
 

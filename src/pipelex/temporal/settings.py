@@ -67,17 +67,24 @@ class SearchAttributes(Frozen):
     """`[temporal.search_attributes]`: what runs are labelled with, once the namespace knows the names."""
 
     enabled: bool = False
+    """Whether runs are labelled at all."""
     attributes: tuple[SearchAttribute, ...] = SEARCH_ATTRIBUTES
+    """The labels. `pipelex setup-temporal-namespace` registers them."""
 
 
 class RetryOverlay(Frozen):
     """What a queue or a handle changes in the baseline retry policy; unset keys are inherited."""
 
     initial_interval: Positive | None = None
+    """How long after a failed attempt the next one is made."""
     backoff_coefficient: Annotated[float, Field(ge=1)] | None = None
+    """What the interval is multiplied with after each attempt."""
     maximum_interval: Interval | None = None
+    """The longest interval."""
     maximum_attempts: Attempts | None = None
+    """How many attempts a call gets in all."""
     non_retryable_error_types_extra: tuple[str, ...] = ()
+    """Errors of your own functions that end a call at once, besides those of the baseline."""
 
     def scalars(self) -> dict[str, Any]:
         """The keys that replace those of the layers above."""
@@ -88,9 +95,13 @@ class RetryPolicyConfig(Frozen):
     """`[temporal.worker_config.retry_policy_config]`: the baseline of every activity."""
 
     initial_interval: Positive = timedelta(seconds=3)
+    """How long after a failed attempt the next one is made."""
     backoff_coefficient: Annotated[float, Field(ge=1)] = 2.0
+    """What the interval is multiplied with after each attempt."""
     maximum_interval: Interval = "unlimited"
+    """The longest interval."""
     maximum_attempts: Attempts = 3
+    """How many attempts a call gets in all."""
     # Our own errors say themselves whether a retry makes sense; this list is for the others.
     non_retryable_error_types: tuple[str, ...] = ()
 
@@ -115,6 +126,7 @@ class HandleOptions(Frozen):
     """`handle_options.<handle>`: what one model or function changes."""
 
     start_to_close_timeout: Positive | None = None
+    """How long one attempt may take."""
     retry_policy_config: RetryOverlay | None = None
 
 
@@ -122,7 +134,9 @@ class ActivityQueue(Frozen):
     """`[temporal.worker_config.activity_queues.<activity>]`: where calls of one activity go."""
 
     default: Queue | None = None
+    """The queue of calls whose handle is not under `by_handle`."""
     by_handle: dict[str, Queue] = {}
+    """The queue of each handle that has one of its own."""
     handle_options: dict[str, HandleOptions] = {}
 
     @model_validator(mode="before")
@@ -141,23 +155,35 @@ class QueueOptions(Frozen):
     """`[temporal.queue_options.<queue>]`: what calls sent to one queue change; the cap holds for all its workers."""
 
     start_to_close_timeout: Positive | None = None
+    """How long one attempt may take."""
     schedule_to_close_timeout: Positive | None = None
+    """How long a call may take in all, waits and attempts included."""
     schedule_to_start_timeout: Positive | None = None
+    """How long a call may wait for a worker before it fails."""
     heartbeat_timeout: Positive | None = None
+    """How long after the last sign of life an attempt counts as lost."""
     retry_policy_config: RetryOverlay | None = None
     max_task_queue_activities_per_second: Rate | None = None
+    """The most calls that start in a second, on all workers of the queue together."""
 
 
 class WorkerConfig(Frozen):
     """`[temporal.worker_config]`: the queue, the times of runs, and the baseline of activities."""
 
     default_task_queue: Queue = "temporal_task_queue"
+    """The queue of workflows, and of calls that no route sends elsewhere."""
     workflow_execution_timeout: Positive = timedelta(hours=1)
+    """How long a run may take, from submit to end."""
     run_timeout: Positive = timedelta(hours=1)
+    """The same bound for a single execution of the workflow."""
     task_timeout: Positive = timedelta(seconds=10)
+    """How long a worker may compute one step of a workflow before the step is given to another."""
     start_delay: NotNegative = timedelta(0)
+    """How long a run waits before it starts."""
     rpc_timeout: Positive = timedelta(hours=1)
+    """How long a submit waits for the server's answer."""
     default_activity_start_to_close_timeout: Positive = timedelta(minutes=10)
+    """How long one attempt of a call may take."""
     # Every activity of ours heartbeats, so a killed worker is noticed after this, not after start_to_close.
     default_activity_heartbeat_timeout: Positive = timedelta(seconds=15)
     activity_queues: dict[str, ActivityQueue] = {}
@@ -184,8 +210,11 @@ class Execution(Frozen):
     """
 
     child_workflows: Literal["every_pipe", "fan_out"] = "every_pipe"
+    """Which pipes become workflows of their own: every pipe, or only batch items and parallel branches."""
     batch_window: Annotated[int, Field(gt=0, le=200)] = 50
+    """How many items of a batch run at a time."""
     batch_chunk: Annotated[int, Field(gt=1, le=1000)] = 200
+    """Above how many items a batch is split into workflows."""
 
 
 class Lanes(Frozen, extra="allow"):
@@ -198,11 +227,17 @@ class Lanes(Frozen, extra="allow"):
     __pydantic_extra__: dict[str, PriorityKey]
 
     interactive: PriorityKey = 1
+    """The key of runs that somebody waits for."""
     normal: PriorityKey = 3
+    """The key of all other runs."""
     batch: PriorityKey = 5
+    """The key of runs that may wait."""
     default_lane: str = "normal"
+    """The lane of a run that names none."""
     fairness_by_user: bool = False
+    """Whether the users of a lane take turns."""
     fairness_weight: Annotated[float, Field(ge=0.001, le=1000)] | None = None
+    """How many turns these runs take at a time, compared with others."""
 
     @model_validator(mode="before")
     @classmethod
@@ -252,6 +287,7 @@ class TemporalSettings(Frozen):
     """`[temporal]`. `[temporal.activity_queues]` and `[temporal.worker_config.queue_options]` are read as well."""
 
     is_enabled: bool = False
+    """Whether runs are durable unless the command line says otherwise."""
     search_attributes: SearchAttributes = SearchAttributes()
     worker_config: WorkerConfig = WorkerConfig()
     queue_options: dict[str, QueueOptions] = {}

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -17,6 +18,42 @@ from pipelex.temporal.health import listen_address
 
 _FLAG = "--metrics-address"
 _MICRO = 1_000_000
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A counter of ours: Prometheus shows it as `<name>_total`."""
+
+    name: str
+    counts: str
+    labels: dict[str, str] = field(default_factory=dict)
+    """What it is labelled with besides `LABELS`, and what that says."""
+
+
+LABELS: Final = {
+    "activity": "the type of the activity",
+    "handle": "the handle of the model, or the name of the function; empty where there is neither",
+}
+"""The labels of every counter of ours. The SDK adds its own."""
+CALLS: Final = Counter("pipelex_calls", "Calls that were answered.")
+CALL_FAILURES: Final = Counter(
+    "pipelex_call_failures",
+    "Attempts that failed, those that are made again included.",
+    {"code": "the code of the error"},
+)
+TOKENS: Final = Counter("pipelex_tokens", "Tokens.", {"kind": "`input`, `cached` (a part of the input) or `output`"})
+PAGES: Final = Counter("pipelex_pages", "Pages of documents that were read.")
+IMAGES: Final = Counter("pipelex_images", "Images that were made.")
+SEARCHES: Final = Counter("pipelex_searches", "Questions that were asked of the web.")
+COST: Final = Counter(
+    # The counters of the SDK are whole numbers.
+    "pipelex_cost_microdollars",
+    "What the calls cost, in millionths of a US dollar, as far as their price is known.",
+)
+CALLS_WITHOUT_PRICE: Final = Counter(
+    "pipelex_calls_without_price", "Answers whose price is not known: they are not in the cost."
+)
+COUNTERS: Final = (CALLS, CALL_FAILURES, TOKENS, PAGES, IMAGES, SEARCHES, COST, CALLS_WITHOUT_PRICE)
 
 
 def prometheus(address: str) -> PrometheusConfig:
@@ -55,7 +92,7 @@ class _Counted(ActivityInboundInterceptor):
         try:
             reply = await super().execute_activity(input)
         except ApplicationError as error:
-            _count("pipelex_call_failures", 1, {**labels, "code": failure_code(error)})
+            _count(CALL_FAILURES, 1, {**labels, "code": failure_code(error)})
             raise
         if isinstance(reply, Reply):
             _count_usage(reply.usage, labels)
@@ -63,20 +100,20 @@ class _Counted(ActivityInboundInterceptor):
 
 
 def _count_usage(usage: Usage, labels: dict[str, str]) -> None:
-    _count("pipelex_calls", max(1, usage.calls), labels)
+    _count(CALLS, max(1, usage.calls), labels)
     for kind in ("input", "cached", "output"):
-        _count("pipelex_tokens", getattr(usage, f"{kind}_tokens"), {**labels, "kind": kind})
-    for what in ("pages", "images", "searches"):
-        _count(f"pipelex_{what}", getattr(usage, what), labels)
-    # The counters of the SDK are whole numbers.
-    _count("pipelex_cost_microdollars", round((usage.cost_usd or 0) * _MICRO), labels)
+        _count(TOKENS, getattr(usage, f"{kind}_tokens"), {**labels, "kind": kind})
+    _count(PAGES, usage.pages, labels)
+    _count(IMAGES, usage.images, labels)
+    _count(SEARCHES, usage.searches, labels)
+    _count(COST, round((usage.cost_usd or 0) * _MICRO), labels)
     if usage.cost_usd is None:
-        _count("pipelex_calls_without_price", 1, labels)
+        _count(CALLS_WITHOUT_PRICE, 1, labels)
 
 
-def _count(name: str, amount: int, labels: dict[str, str]) -> None:
+def _count(counter: Counter, amount: int, labels: dict[str, str]) -> None:
     if amount:
-        activity.metric_meter().create_counter(name).add(amount, labels)
+        activity.metric_meter().create_counter(counter.name, counter.counts).add(amount, labels)
 
 
 def failure_code(error: ApplicationError) -> str:

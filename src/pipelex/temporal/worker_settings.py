@@ -23,21 +23,33 @@ class RuntimeProfile(Frozen):
     """
 
     tuning_mode: Literal["explicit", "resource_based"] = "explicit"
+    """Whether a worker takes calls up to a number, or by the load of its machine."""
     target_memory_usage: Share = 0.8
+    """The share of memory that calls may fill, with `resource_based`."""
     target_cpu_usage: Share = 0.9
+    """The share of the processor that calls may fill, with `resource_based`."""
     min_concurrent_activities: Count = 5
+    """How many calls it holds whatever the load, with `resource_based`."""
     max_cached_workflows: Annotated[int, Field(ge=0)] = 2000
+    """How many workflows it keeps in memory, so that they need no replay."""
     max_concurrent_workflow_tasks: Count | None = None
+    """How many steps of workflows it computes at a time."""
     max_concurrent_activities: Annotated[int, Field(ge=0)] = 200
+    """How many calls it holds at a time; 0 for none."""
     max_concurrent_local_activities: Annotated[int, Field(ge=0)] = 100
+    """The same for local activities, which no pipe makes."""
     max_concurrent_workflow_task_polls: Count | None = None
+    """How many polls for workflows are open at a time."""
     max_concurrent_activity_task_polls: Annotated[int, Field(ge=0)] | None = None
+    """How many polls for calls are open at a time; 0 for none."""
     max_activities_per_second: Rate | None = None
+    """The most calls that it starts in a second."""
     # A run waits this long after its worker was killed before another worker takes it over.
     sticky_queue_schedule_to_start_timeout: Positive = timedelta(seconds=3)
     # A call hears that it is cancelled when it may heartbeat, so after this at the latest.
     max_heartbeat_throttle_interval: Positive = timedelta(seconds=3)
     default_heartbeat_throttle_interval: Positive = timedelta(seconds=15)
+    """How far apart signs of life are sent where a call has no heartbeat timeout."""
     # Longer than a slow model call: what is cut here is paid for twice.
     graceful_shutdown_timeout: NotNegative = timedelta(seconds=120)
 
@@ -51,6 +63,7 @@ class WorkerRuntimeProfiles(Frozen):
     """`[temporal.worker_runtime_profiles]`: named profiles; each inherits what it leaves out from `default`."""
 
     default_profile: str = "default"
+    """The profile of a worker without `--profile`."""
     profiles: dict[str, RuntimeProfile] = {"default": RuntimeProfile()}
 
     @model_validator(mode="before")
@@ -86,12 +99,19 @@ class WorkerScope(Frozen):
     """
 
     required_tasks_packs: tuple[str, ...] = ()
+    """Packs that it takes: `crafting` is all activities, `pipe` is the workflow."""
     required_workflows: tuple[str, ...] = ()
+    """Workflows that it takes, by name."""
     required_activities: tuple[str, ...] = ()
+    """Activities that it takes, by name."""
     excluded_workflows: tuple[str, ...] = ()
+    """Workflows that it leaves."""
     excluded_activities: tuple[str, ...] = ()
+    """Activities that it leaves."""
     disable_all_workflows: bool = False
+    """Take no workflows at all."""
     disable_all_activities: bool = False
+    """Take no activities at all."""
 
 
 _LLM = ("act_llm_gen_text", "act_llm_gen_object", "act_llm_gen_object_list")
@@ -112,6 +132,7 @@ class WorkerScopes(Frozen):
     """`[temporal.worker_scopes]`: named scopes. A table named like a built-in scope changes the keys it gives."""
 
     default_scope: str = "full"
+    """The scope of a worker without `--scope`."""
     scopes: dict[str, WorkerScope] = BUILT_IN_SCOPES
 
     @model_validator(mode="before")
