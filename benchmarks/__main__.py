@@ -17,6 +17,7 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
+from benchmarks import pages
 from benchmarks.floor import ChildrenFlow, FlatFlow, one_call
 from benchmarks.measure import Figures, Program, measure, program, python, throughput
 from benchmarks.report import render
@@ -170,19 +171,25 @@ async def in_process(base_url: str, folder: Path) -> dict[str, float]:
 
 
 def start_up(folder: Path) -> dict[str, float]:
-    """`pipelex --help` against the help of a bare typer program, minimum of ten."""
+    """Commands in new processes, minimum of ten: the help, next to that of a bare typer program, and two checks."""
     bare = folder / "bare.py"
     bare.write_text(BARE)
+    contract = str(HERE.parent / "examples" / "contract_review")
 
     def best(*command: str) -> float:
         samples = []
         for _ in range(10):
             begun = time.perf_counter()
-            subprocess.run([*command, "--help"], check=True, capture_output=True)
+            subprocess.run(command, check=True, capture_output=True, cwd=folder)
             samples.append(time.perf_counter() - begun)
         return min(samples)
 
-    return {"bare_typer_seconds": best(*python(str(bare))), "pipelex_seconds": best(PIPELEX)}
+    return {
+        "bare_typer_seconds": best(*python(str(bare)), "--help"),
+        "pipelex_seconds": best(PIPELEX, "--help"),
+        "validate_seconds": best(PIPELEX, "validate", "bundle", contract),
+        "dry_run_seconds": best(PIPELEX, "run", "bundle", contract, "--dry-run", "--mock-inputs"),
+    }
 
 
 async def main() -> None:
@@ -200,6 +207,7 @@ async def main() -> None:
             results: dict[str, object] = {
                 "machine": f"{platform.system()}, {os.cpu_count()} cores, Python {platform.python_version()}",
                 "start_up": start_up(folder),
+                "page": await pages.measured(),
                 "in_process": await in_process(base_url, folder),
                 "durable": await durable(arguments, folder, base_url),
             }

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from benchmarks import pages
+
 PAIRS = (("every_pipe", "children"), ("fan_out", "flat"))
 COLUMNS = {
     "wall_seconds": "wall",
@@ -44,6 +46,8 @@ def render(results: dict[str, Any]) -> str:
     start_up, process = results["start_up"], results["in_process"]
     help_ratio = _cell(start_up["pipelex_seconds"], start_up["bare_typer_seconds"])
     lines.append(f"- `pipelex --help` against the help of a bare typer program: {help_ratio} s")
+    for command, name in (("validate bundle", "validate_seconds"), ("run bundle … --dry-run", "dry_run_seconds")):
+        lines.append(f"- `pipelex {command}` of examples/contract_review, in a new process: {start_up[name]:.2f} s")
     lines.append(
         f"- in process: {process['pipelex_ms_per_call']:.2f} ms CPU per call, a loop over the openai SDK "
         f"{process['sdk_ms_per_call']:.2f} ms: {process['overhead_ms_per_pipe']:+.2f} ms per pipe"
@@ -52,6 +56,7 @@ def render(results: dict[str, Any]) -> str:
         lines.append(
             f"- worker `{name}`: ready in {worker['ready_seconds']:.2f} s, {worker['idle_rss_mib']:.0f} MiB idle"
         )
+    lines.append(f"- {pages.told(results['page'])}")
     return "\n".join(lines) + "\n"
 
 
