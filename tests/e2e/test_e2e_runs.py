@@ -116,6 +116,7 @@ async def test_a_run_leaves_its_files_whole(address: str, tmp_path: Path) -> Non
             "cost_report.json",
             "execution_graph.html",
             "graphspec.json",
+            "index.html",
             "main_stuff.json",
             "main_stuff.md",
             "working_memory.json",
@@ -123,6 +124,11 @@ async def test_a_run_leaves_its_files_whole(address: str, tmp_path: Path) -> Non
         assert work.results == [f"main_output_{number}/{name}" for number in ("01", "02") for name in names]
         first = work.folder / "results" / "main_output_01"
         assert json.loads((first / "main_stuff.json").read_text()) == {"text": "# Kettles"}
+        assert "<h1>Kettles</h1>" in (first / "index.html").read_text()
+        for folder in (first, work.folder / "elsewhere" / "main_output_01"):
+            page = (folder / "index.html").read_text()
+            assert '"Say something about the kettle"' in page
+            assert '["prompt",' in page
         assert (first / "main_stuff.md").read_text() == "# Kettles\n"
         memory = json.loads((first / "working_memory.json").read_text())
         assert list(memory["root"]) == ["note", "r0"]
@@ -132,15 +138,15 @@ async def test_a_run_leaves_its_files_whole(address: str, tmp_path: Path) -> Non
         assert list(alike["root"]) == list(memory["root"])
 
 
-async def test_a_result_that_cannot_be_written_is_still_printed(address: str, tmp_path: Path) -> None:
+async def test_nothing_is_run_whose_result_could_not_be_written(address: str, tmp_path: Path) -> None:
     async with project(tmp_path) as work:
         work.use(address)
         work.write("method.mthds", steps(1))
         work.write("results", "a file where the directory should be")
         run = await work.run("run", "bundle", "method.mthds", "--no-temporal", *NOTE)
         assert await run.ended() == 1
-        assert run.out == "ok\n"
-        assert "error: the results cannot be written in results: File exists [config-error]" in run.err
+        assert run.out == ""
+        assert "error: the results cannot be written in results: Not a directory [config-error]" in run.err
         assert "Traceback" not in run.err
         assert (work.folder / "results").is_file()
 

@@ -23,6 +23,20 @@ async def test_files_are_found_and_named(tmp_path: Path) -> None:
     assert not [name for name in files if "/" in name or name == "main_stuff.json"]
 
 
+async def test_names_that_others_gave_fit_every_disk_and_take_no_page_of_the_run(tmp_path: Path) -> None:
+    blobs = LocalBlobs(tmp_path / "blobs")
+    names = ["index.html", "Cost_Report.json", "a.txt", "A.txt", "nul\x00\nl.txt", "é" * 300 + ".txt", " .. "]
+    urls = [await blobs.put(name.encode(), mime_type="text/plain") for name in names]
+    data = [{"url": url, "filename": name} for url, name in zip(urls, names, strict=True)]
+    files = await produced_files(Value(concept="native.Document", data=data), Concepts({}), blobs)
+    assert list(files)[:-1] == [
+        "file-index.html", "file-Cost_Report.json", "a.txt", "A-2.txt", "nul__l.txt", "é" * 90 + ".txt",
+    ]  # fmt: skip
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    assert len(files) == len(names)
+
+
 async def test_what_is_not_stored_here_is_left_out(tmp_path: Path) -> None:
     elsewhere = f"pipelex-storage://{'0' * 64}.png"
     data = [{"url": elsewhere}, {"url": "https://example.org/a.png"}]

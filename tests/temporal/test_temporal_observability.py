@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from pydantic import JsonValue
+from temporalio.api.common.v1 import Payload
 from temporalio.common import SearchAttributeIndexedValueType
 
 from pipelex.language.pipes import PipeLLM, PipeSequence, Step
 from pipelex.library.crate import LibraryCrate
 from pipelex.pipes.port import Batch, Item, PipeCall, RunInfo
+from pipelex.pipes.progress import Spent
 from pipelex.pipes.requests import (
     DocumentRequest,
     ExtractRequest,
@@ -23,8 +27,11 @@ from pipelex.pipes.requests import (
     TextRequest,
     Usage,
 )
+from pipelex.temporal.client import _told
+from pipelex.temporal.converter import FrozenJson
 from pipelex.temporal.observability import (
     SEARCH_ATTRIBUTE_KEYS,
+    PipeProgress,
     Watch,
     activity_summary,
     child_id,
@@ -195,16 +202,18 @@ def test_progress_of_steps() -> None:
         ("d.one", "done", "w1"),
         ("d.two", "running", "w2"),
     ]
-    assert root.live() == "now `two`\n\n- ▶ `main`\n  - ✓ `one`\n  - ▶ `two`"
+    assert root.live() == "now `two`\n\n```text\n▶ main\n  ✓ one\n  ▶ two\n```"
     steps = PipeSequence(
         type="PipeSequence", description="", output=TEXT, steps=tuple(Step(pipe=f"d.{code}") for code in ("one", "two"))
     )
     known = Watch.of(call("d.main"), 10.0, pipe=steps)
     known.end(known.begin(call("d.one"), 11.0), 12.0, failed=False)
     known.usage += SMALL
-    assert known.live() == "**1/2** steps · 2 calls · 1,200 tokens in, 34 out · 0.0123 USD\n\n- ▶ `main`\n  - ✓ `one`"
+    headline, _, *pipes = known.live().splitlines()
+    assert headline == "**1 of 2** steps · 2 calls · 1,200 tokens in, 34 out · 0.0123 USD"
+    assert pipes == ["```text", "▶ main", "  ✓ one", "```"]
     known.state = "done"
-    assert known.live().startswith("**1/2** steps · **done** · 2 calls")
+    assert known.live().startswith("**1 of 2** steps · **done** · 2 calls")
 
 
 def test_the_headline_names_a_few_running_pipes() -> None:
@@ -225,7 +234,7 @@ def test_progress_of_a_batch_counts_items() -> None:
     group = root.snapshot().children[0]
     assert (group.pipe, group.done, group.total, group.state) == ("d.one", 1, 3, "running")
     assert [child.workflow_id for child in group.children] == ["w0", "w2"]
-    assert root.live().splitlines()[0] == "**1/3** items · now `one`"
+    assert root.live().splitlines()[0] == "**1 of 3** items · now `one`"
     root.end(items[0], 3.0, failed=False)
     root.end(items[2], 4.0, failed=False)
     group = root.snapshot().children[0]
@@ -248,6 +257,35 @@ def test_progress_of_parts() -> None:
     assert (inside.done, inside.total, inside.children) == (1, 20, [])
 
 
+def test_what_was_spent_is_told_at_every_level_above() -> None:
+    root = Watch.of(call("d.main"), 0.0)
+    step = root.begin(call("d.step"), 1.0)
+    item = step.begin(call("d.one", item=Item(index=4, total=9)), 1.0, "w4")
+    item.spend(SMALL)
+    root.spend(SMALL)
+    found = root.snapshot()
+    (told,) = found.children
+    (group,) = told.children
+    tokens = SMALL.input_tokens + SMALL.output_tokens
+    assert [each.spent.tokens for each in (found, told, group, group.children[0])] == [2 * tokens, *([tokens] * 3)]
+    assert group.children[0].item == 4
+    assert root.usage.calls == 2 * SMALL.calls
+
+
+def test_what_other_workflows_have_spent_so_far_is_added() -> None:
+    def told(pipe: str, tokens: int, *children: PipeProgress, workflow_id: str | None = None) -> PipeProgress:
+        return PipeProgress(
+            pipe=pipe, started=0.0, workflow_id=workflow_id, spent=Spent(tokens=tokens), children=children
+        )
+
+    inline = told("d.step", 10, told("d.far", 0, workflow_id="w1"), told("d.gone", 0, workflow_id="w2"))
+    answers = {"w1": told("d.far", 5, told("d.deep", 0, workflow_id="w3")), "w3": told("d.deep", 2)}
+    progress, beyond = _told(told("d.main", 30, inline), answers, 1.0)
+    (step,) = progress.children
+    assert (progress.spent.tokens, step.spent.tokens, beyond.tokens) == (37, 17, 7)
+    assert [child.spent.tokens for child in step.children] == [7, 0]
+
+
 def test_a_failed_item_stays_in_sight() -> None:
     root = Watch.of(call("d.main"), 0.0)
     item = root.begin(call("d.one", item=Item(index=0, total=3)), 1.0, "w0")
@@ -259,5 +297,21 @@ def test_the_live_text_is_bounded() -> None:
     root = Watch.of(call("d.main"), 0.0)
     for index in range(100):
         root.begin(call("d.one", item=Item(index=index, total=100)), 1.0, f"w{index}")
-    assert len(root.live().splitlines()) == 23
-    assert root.live().endswith("- … and 82 more")
+    assert len(root.live().splitlines()) == 25
+    assert root.live().endswith("… and 82 more\n```")
+
+
+def test_an_answer_of_another_version_is_read() -> None:
+    def answer(**fields: JsonValue) -> PipeProgress:
+        data = json.dumps({"pipe": "d.main", "started": 1.0, **fields}).encode()
+        found: PipeProgress = FrozenJson().from_payload(Payload(data=data), PipeProgress)
+        return found
+
+    child = {"pipe": "d.one", "started": 2.0, "attempt": 2, "spent": {"tokens": 7, "credits": 1}}
+    later = answer(mood="good", children=[child], spent={"tokens": 9, "cached": {"tokens": 2}})
+    assert (later.spent.tokens, later.children[0].spent.tokens) == (9, 7)
+    # A worker that knows no costs yet.
+    earlier = answer(state="done", ended=3.0)
+    assert (earlier.state, earlier.spent) == ("done", Spent())
+    progress, _ = _told(later, {}, 4.0)
+    assert [child.pipe for child in progress.children] == ["d.one"]

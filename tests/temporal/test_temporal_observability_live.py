@@ -69,34 +69,40 @@ async def test_a_run_shows_how_far_it_is_and_what_it_cost(bench: Bench, children
         run = await bench.start(METHOD, "main", THINGS, settings=settings)
         if children == "fan_out":
             assert await details_with(bench, run.run_id, "3 calls") == snapshot("""\
-**1/2** steps · now `all` · 3 calls · 3,000 tokens in, 600 out · 0.0300 USD
+**1 of 2** steps · now `all` · 3 calls · 3,000 tokens in, 600 out · 0.0300 USD
 
-- ▶ `main`
-  - ✓ `one`
-  - ▶ `all`
-    - ▶ `tell` 2/3
-      - ▶ `tell`\
+```text
+▶ main
+  ✓ one
+  ▶ all
+    ▶ tell 2 of 3
+      ▶ tell
+```\
 """)
         else:
             assert await details_with(bench, run.run_id, "now `all`") == snapshot("""\
-**1/2** steps · now `all` · 1 call · 1,000 tokens in, 200 out · 0.0100 USD
+**1 of 2** steps · now `all` · 1 call · 1,000 tokens in, 200 out · 0.0100 USD
 
-- ▶ `main`
-  - ✓ `one`
-  - ▶ `all`\
+```text
+▶ main
+  ✓ one
+  ▶ all
+```\
 """)
             inner = await child(bench, run.run_id, "all")
-            assert await details_with(bench, inner, "**2/3**") == snapshot("""\
-**2/3** items · now `tell` · 2 calls · 2,000 tokens in, 400 out · 0.0200 USD
+            assert await details_with(bench, inner, "**2 of 3**") == snapshot("""\
+**2 of 3** items · now `tell` · 2 calls · 2,000 tokens in, 400 out · 0.0200 USD
 
-- ▶ `all`
-  - ▶ `tell` 2/3
-    - ▶ `tell`\
+```text
+▶ all
+  ▶ tell 2 of 3
+    ▶ tell
+```\
 """)
         go_on.set()
         await run.result()
         assert (await details(bench, run.run_id)).splitlines()[0] == snapshot(
-            "**2/2** steps · **done** · 4 calls · 4,000 tokens in, 800 out · 0.0400 USD"
+            "**2 of 2** steps · **done** · 4 calls · 4,000 tokens in, 800 out · 0.0400 USD"
         )
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,10 +15,13 @@ from temporal_bench import TEXT, Bench, Scripted, ask, batch, crate, sequence, t
 from temporalio.client import Client
 
 from object_servers import BUCKET, CREDENTIALS, FakeGcs, fake_gcs, fake_s3, s3_keys
-from pipelex.errors import InputError
+from pipelex.cli.run_page import run_page
+from pipelex.errors import InputError, ProviderDownError, RequestRefusedError
 from pipelex.language.pipes import Step
+from pipelex.library.library import Library
 from pipelex.pipes.requests import TextReply
 from pipelex.temporal import converter as converter_module
+from pipelex.temporal.client import attach
 from pipelex.temporal.converter import converter_for
 from pipelex.temporal.settings import TemporalSettings
 from pipelex.testing.replay import histories, replay_histories
@@ -61,6 +66,78 @@ async def test_a_crate_is_stored_once_for_all_children(client: Client, s3: str, 
     told = await histories(bench.client, run.workflow_id)
     assert len(told) == 6
     await replay_histories(told, tmp_path, bench.client.data_converter)
+
+
+NOTES = crate(
+    say=ask("Say $note", note=TEXT),
+    check=ask("Check $said", said=TEXT),
+    main=sequence(Step(pipe="d.say", result="said"), Step(pipe="d.check", result="checked"), note=TEXT),
+)
+
+
+async def waits(bench: Bench, run_id: str) -> str:
+    """Why the run waits, once a call failed."""
+    async with asyncio.timeout(30):
+        while True:
+            if "failed" in (said := await attach(bench.client, run_id).waiting_reason() or ""):
+                return said
+            await asyncio.sleep(0.05)
+
+
+async def test_why_an_encrypted_run_waits_is_told_in_clear(client: Client, tmp_path: Path) -> None:
+    bench = await bench_of(client, tmp_path, {"encryption": ENCRYPTION})
+    slow = bench.settings(worker_config={"retry_policy_config": {"initial_interval": "40s"}})
+
+    def fail(request: Any) -> TextReply:
+        raise ProviderDownError("the provider answers 503", retryable=True)
+
+    async with bench.worker(Scripted(fail)):
+        run = await bench.start(NOTES, "main", {"note": text("a")}, settings=slow)
+        assert "failed 1 time: the provider answers 503; attempt 2 of 3 follows 40 s later" in await waits(
+            bench, run.run_id
+        )
+        (say,) = (await run.record()).root.children
+        assert [(call.state, call.error and call.error.message) for call in say.calls] == [
+            ("running", "the provider answers 503")
+        ]
+        # Whoever has no key is told that it is the key that lacks.
+        assert "failed 1 time: its error cannot be read here: a payload is encrypted with the key 'a'" in await waits(
+            await bench_of(client, tmp_path, {}), run.run_id
+        )
+        await bench.client.get_workflow_handle(run.run_id).terminate()
+
+
+async def test_the_page_of_an_encrypted_run_has_its_prompts_and_errors(client: Client, tmp_path: Path) -> None:
+    bench = await bench_of(client, tmp_path, {"encryption": ENCRYPTION})
+
+    def answer(request: Any) -> TextReply:
+        if request.prompt.startswith("Check"):
+            raise RequestRefusedError("not checked: too long")
+        return TextReply(text="said well")
+
+    async with bench.worker(Scripted(answer)):
+        run = await bench.start(NOTES, "main", {"note": text("a canary")})
+        with contextlib.suppress(RequestRefusedError):
+            await run.result()
+    record, (_, pipes) = await run.record(), await run.started_with()
+    say, check = record.root.children
+    assert (say.texts and say.texts.given, say.texts and say.texts.made) == ({"note": "a canary"}, "said well")
+    assert [call.texts and call.texts.given["prompt"] for call in (*say.calls, *check.calls)] == [
+        "Say a canary",
+        "Check said well",
+    ]
+    assert [found.error and found.error["message"] for found in record.root.walk()] == [
+        "not checked: too long",
+        None,
+        "not checked: too long",
+    ]
+    page = run_page(record, Library.of(pipes))
+    for told in ("Say a canary", "Check said well", "not checked: too long"):
+        assert told in page
+    assert "Encoded failure" not in page
+    told = "".join([history.to_json() for history in await histories(bench.client, run.workflow_id)])
+    assert "Encoded failure" in told
+    assert "canary" not in told
 
 
 @pytest.fixture

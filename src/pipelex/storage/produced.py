@@ -12,7 +12,15 @@ from pipelex.values.concepts import Concepts
 from pipelex.values.files import map_file_contents
 from pipelex.values.value import Value
 
-_OF_THE_RUN = ("main_stuff.", "working_memory.")
+_OF_THE_RUN = (
+    "cost_report.",
+    "execution_graph.",
+    "graphspec.",
+    "index.",
+    "main_stuff.",
+    "rehearsal.",
+    "working_memory.",
+)
 """How the names of the files start that every run writes beside these."""
 
 
@@ -40,11 +48,24 @@ async def produced_files(value: Value, concepts: Concepts, blobs: Blobs) -> dict
 def _free_name(name: str, reference: str, taken: dict[str, bytes]) -> str:
     """The given name without its folders, numbered when it is taken; the start of the digest when there is none."""
     stored = PurePath(reference.removeprefix(SCHEME))
-    wanted = PurePath(name.replace("\\", "/")).name.lstrip(".") or f"{stored.stem[:12]}{stored.suffix}"
-    if wanted.startswith(_OF_THE_RUN):
+    wanted = _writable(name) or f"{stored.stem[:12]}{stored.suffix}"
+    if wanted.lower().startswith(_OF_THE_RUN):
         wanted = f"file-{wanted}"
+    used = {each.casefold() for each in taken}
     free, number = wanted, 1
-    while free in taken:
+    while free.casefold() in used:
         number += 1
         free = f"{PurePath(wanted).stem}-{number}{PurePath(wanted).suffix}"
     return free
+
+
+def _writable(name: str) -> str:
+    """The last part of a name that anybody may have given, as every disk takes it."""
+    last = PurePath(name.replace("\\", "/")).name.strip(" .")
+    plain = PurePath("".join(letter if letter.isprintable() else "_" for letter in last))
+    # 255 bytes are what most disks take; a number may be added.
+    return _cut(plain.stem, 180) + _cut(plain.suffix, 40)
+
+
+def _cut(text: str, most_bytes: int) -> str:
+    return text.encode()[:most_bytes].decode(errors="ignore")

@@ -23,15 +23,23 @@ class S3Bucket(Frozen):
     """
 
     bucket_name: str = ""
+    """The bucket; it must exist."""
     region: str = ""
+    """Its region, where the store has any."""
     prefix: str = ""
+    """What the keys of objects start with."""
     endpoint: str = ""
+    """The URL of a store that is not that of AWS."""
     access_key_id_env: str = "AWS_ACCESS_KEY_ID"
+    """The environment variable of the id of the key."""
     secret_access_key_env: str = "AWS_SECRET_ACCESS_KEY"
+    """The environment variable of the secret key."""
     session_token_env: str = "AWS_SESSION_TOKEN"
+    """The environment variable of the token of a session, for temporary credentials."""
     uri_format: str | None = None
     """Accepted for older files and unused, as the next one: an object is always named by its digest."""
     signed_urls_lifespan_seconds: int | Literal["disabled"] | None = None
+    """Accepted for older files and unused."""
 
 
 class GcpBucket(Frozen):
@@ -43,20 +51,28 @@ class GcpBucket(Frozen):
     """
 
     bucket_name: str = ""
+    """The bucket; it must exist."""
     prefix: str = ""
+    """What the keys of objects start with."""
     endpoint: str = ""
+    """The URL of an emulator."""
     credentials_file_env: str = "GCP_CREDENTIALS_FILE_PATH"
+    """The environment variable of the path of the credentials."""
     project_id: str | None = None
     """Accepted for older files and unused, as the next two."""
     uri_format: str | None = None
+    """Accepted for older files and unused."""
     signed_urls_lifespan_seconds: int | Literal["disabled"] | None = None
+    """Accepted for older files and unused."""
 
 
 class LocalFolder(Frozen):
     """`[storage.local]`: the former place of `local_storage_path`."""
 
     local_storage_path: str | None = None
+    """The folder."""
     uri_format: str | None = None
+    """Accepted for older files and unused."""
 
 
 def need_bucket(method: Method, s3: S3Bucket, gcp: GcpBucket) -> None:
@@ -72,15 +88,20 @@ class StorageSettings(Frozen):
     """
 
     method: Method = "local"
+    """Where files of runs are kept: in a folder, or in a bucket."""
     local_storage_path: str = ".pipelex/storage"
+    """The folder, which all processes must see."""
     local: LocalFolder = LocalFolder()
     s3: S3Bucket = S3Bucket()
     gcp: GcpBucket = GcpBucket()
     uri_format: str | None = None
     """Accepted for older files and unused: a blob is always named by its digest."""
     max_file_bytes: int = Field(default=100 * 1024 * 1024, gt=0)
+    """The largest file that is stored or fetched."""
     fetch_timeout: Duration = timedelta(seconds=60)
+    """How long a file may take to be fetched from its URL."""
     allow_private_hosts: bool = False
+    """Whether URLs of documents may lead to loopback and private networks."""
 
     @model_validator(mode="after")
     def _place_is_known(self) -> StorageSettings:
@@ -104,5 +125,8 @@ class PackageSettings(Frozen):
     """
 
     mirrors: dict[str, str] = {}
+    """What to clone in place of an address, or of addresses that begin so."""
     cache: Path | None = None
+    """The folder of the packages."""
     git_timeout: Duration = timedelta(minutes=5)
+    """How long one call of git may take."""
