@@ -29,7 +29,7 @@ from pipelex.testing.stub_images import FalStub
 from pipelex.values.slots import Slot
 from pipelex.values.value import Value
 
-SCRIPT = Path(__file__).with_name("image_worker_process.py")
+SCRIPT = Path(__file__).with_name("job_worker_process.py")
 DRAW = crate(draw=PipeImgGen(type="PipeImgGen", description="Draw", output=Slot("native.Image"), prompt="a cup"))
 READ = crate(
     read=PipeExtract(

@@ -1,4 +1,4 @@
-"""A worker for jobs that providers take: python image_worker_process.py ADDRESS FOLDER PAYLOADS SETTINGS.
+"""A worker for jobs that providers take: python job_worker_process.py ADDRESS FOLDER PAYLOADS SETTINGS.
 
 FOLDER holds the `backends.toml` that says where the provider is.
 """
